@@ -1,0 +1,3 @@
+"""Market facts as of a session: calendar, clock, bars, indicators and history packs.
+
+Nothing here decides anything or writes to the database."""
