@@ -1,0 +1,85 @@
+"""The contract every agent keeps, whoever answers: rules today, a model behind the same door later."""
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, Generic, TypeVar
+
+from storage.records import AgentName, Stance, ThesisKind
+
+ContextT = TypeVar("ContextT")
+VerdictT = TypeVar("VerdictT")
+
+RULES = "rules"  # the source of a verdict no model had a part in
+
+_STANCES = {
+    ThesisKind.BULLISH: Stance.FOR,
+    ThesisKind.BEARISH: Stance.AGAINST,
+    ThesisKind.NEUTRAL: Stance.ABSTAIN,
+}
+
+
+class AgentUnavailable(Exception):  # noqa: N818 (a state of affairs, not a failure of code)
+    """Raised by an agent that cannot answer now; its text is the reason shown to the operator."""
+
+
+@dataclass(frozen=True)
+class Abstention:
+    """No verdict, and why."""
+
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report(Generic[VerdictT]):
+    """What an agent answered, who answered ("rules" or a model's name) and how long it took."""
+
+    agent: AgentName
+    outcome: VerdictT | Abstention
+    source: str
+    latency_ms: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vote:
+    """One voice in a deliberation. Conviction is 0-1, None where an agent abstains or only holds a veto."""
+
+    agent: AgentName
+    stance: Stance
+    conviction: float | None
+    source: str
+    reason: str
+    latency_ms: float
+    veto_only: bool = False
+
+
+class BaseAgent(ABC, Generic[ContextT, VerdictT]):
+    """One role on the desk; it keeps no state between calls: all it may know is in the context."""
+
+    name: ClassVar[AgentName]
+    source: str = RULES
+
+    def __init__(self, *, timer: Callable[[], float] = time.perf_counter) -> None:
+        """`timer` gives monotonic seconds; it measures latency and nothing else."""
+        self._timer = timer
+
+    @abstractmethod
+    async def execute(self, context: ContextT) -> VerdictT | Abstention:
+        """Decide on the context alone; raise AgentUnavailable when there is nobody to decide."""
+
+    async def run(self, context: ContextT) -> Report[VerdictT]:
+        """Execute and measure; AgentUnavailable becomes an abstention, any other exception surfaces."""
+        started = self._timer()
+        outcome: VerdictT | Abstention
+        try:
+            outcome = await self.execute(context)
+        except AgentUnavailable as unavailable:
+            outcome = Abstention(str(unavailable))
+        latency_ms = (self._timer() - started) * 1000
+        return Report(agent=self.name, outcome=outcome, source=self.source, latency_ms=latency_ms)
+
+
+def stance_of(thesis: ThesisKind) -> Stance:
+    """How a view on a symbol counts for buying it: a neutral one takes no side."""
+    return _STANCES[thesis]

@@ -1,0 +1,262 @@
+"""One deliberation: who is asked, how they vote, what the limits leave, and what goes to the human."""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import date
+
+from agents.base import Abstention, BaseAgent, Report, Vote, stance_of
+from agents.roles.news_analyst import NewsContext, NewsReading
+from agents.roles.research import ResearchContext, ResearchThesis
+from agents.roles.risk_manager import RiskContext, RiskVerdict
+from agents.roles.strategy_builder import StrategyContext, StrategyVerdict
+from agents.trading.costs import Costs
+from agents.trading.limits import BookView, Denied, Limits, Sized, risky_reasons, size_entry
+from agents.trading.screener import Screened
+from agents.trading.setups import OversoldBounceParameters, SetupPlan
+from storage.records import Direction, LimitCheck, Stance, TradeTerms, Volatility
+
+VOTES_NEEDED = 2  # of the three that vote: research, news, strategy
+
+HELD = "held"
+SETUP = "setup"
+CONSENSUS = "consensus"
+RISK_MANAGER = "risk_manager"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Briefing:
+    """What every deliberation of one evening stands on; `entry_session` is the one after the signal's."""
+
+    direction: Direction
+    volatility: Volatility
+    book: BookView
+    entry_session: date
+    parameters: OversoldBounceParameters
+    parameters_version: int
+    limits: Limits
+    costs: Costs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deliberation:
+    """What the desk made of one candidate.
+
+    `denied_by` names what stopped it: "held", "setup", "consensus", a limit, or "risk_manager"; None when it
+    goes to the human, and only then are there `terms`. `sized` is the trade after the risk manager; `checks`
+    are the limits for it, or for one share of what a limit denied, and empty when no limit was asked.
+    """
+
+    symbol: str
+    score: float
+    thesis: ResearchThesis | None
+    votes: tuple[Vote, ...]
+    consensus: Stance
+    plan: SetupPlan | None
+    sized: Sized | None
+    risk_scale: float
+    checks: tuple[LimitCheck, ...]
+    denied_by: str | None
+    reasoning: str
+    terms: TradeTerms | None
+    risky_reasons: tuple[str, ...]
+
+    @property
+    def risky(self) -> bool:
+        return bool(self.risky_reasons)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Round:
+    """The answers of one blind round."""
+
+    research: Report[ResearchThesis]
+    news: Report[NewsReading]
+    strategy: Report[StrategyVerdict]
+
+    @property
+    def votes(self) -> tuple[Vote, ...]:
+        return _view_vote(self.research), _view_vote(self.news), _strategy_vote(self.strategy)
+
+
+class AgentOrchestrator:
+    """Lets its agents speak once, blind to each other, counts, sizes in code, then hears the risk manager."""
+
+    def __init__(
+        self,
+        *,
+        research: BaseAgent[ResearchContext, ResearchThesis],
+        news: BaseAgent[NewsContext, NewsReading],
+        strategy: BaseAgent[StrategyContext, StrategyVerdict],
+        risk: BaseAgent[RiskContext, RiskVerdict],
+    ) -> None:
+        self._research = research
+        self._news = news
+        self._strategy = strategy
+        self._risk = risk
+
+    async def deliberate(self, candidate: Screened, briefing: Briefing) -> Deliberation:
+        """One candidate against the briefing's book."""
+        return await self._conclude(candidate, await self._ask(candidate, briefing), briefing)
+
+    async def deliberate_all(
+        self, candidates: Iterable[Screened], briefing: Briefing
+    ) -> tuple[Deliberation, ...]:
+        """Best score first, ties by symbol; a proposal reserves cash and heat before the next is sized."""
+        ordered = sorted(candidates, key=lambda candidate: (-candidate.score, candidate.symbol))
+        rounds = await asyncio.gather(*(self._ask(candidate, briefing) for candidate in ordered))
+        deliberations = []
+        for candidate, answers in zip(ordered, rounds, strict=True):
+            deliberation = await self._conclude(candidate, answers, briefing)
+            deliberations.append(deliberation)
+            if deliberation.terms is not None and deliberation.sized is not None:
+                sized = deliberation.sized
+                book = briefing.book.reserve(candidate.symbol, sized.cost, sized.max_risk)
+                briefing = replace(briefing, book=book)
+        return tuple(deliberations)
+
+    async def _ask(self, candidate: Screened, briefing: Briefing) -> _Round:
+        symbol, technicals = candidate.symbol, candidate.technicals
+        research, news, strategy = await asyncio.gather(
+            self._research.run(
+                ResearchContext(symbol=symbol, technicals=technicals, direction=briefing.direction)
+            ),
+            self._news.run(NewsContext(symbol=symbol)),
+            self._strategy.run(
+                StrategyContext(symbol=symbol, technicals=technicals, parameters=briefing.parameters)
+            ),
+        )
+        return _Round(research=research, news=news, strategy=strategy)
+
+    async def _conclude(self, candidate: Screened, answers: _Round, briefing: Briefing) -> Deliberation:
+        votes, book = answers.votes, briefing.book
+        in_favour = sum(vote.stance is Stance.FOR for vote in votes)
+        spoken = " ".join(vote.reason for vote in votes if vote.stance is not Stance.ABSTAIN)
+        plan = _plan(answers.strategy)
+        thesis = answers.research.outcome
+        open_question = Deliberation(
+            symbol=candidate.symbol,
+            score=candidate.score,
+            thesis=thesis if isinstance(thesis, ResearchThesis) else None,
+            votes=votes,
+            consensus=Stance.FOR if in_favour >= VOTES_NEEDED else Stance.AGAINST,
+            plan=plan,
+            sized=None,
+            risk_scale=1.0,
+            checks=(),
+            denied_by=None,
+            reasoning=spoken,
+            terms=None,
+            risky_reasons=(),
+        )
+        if candidate.symbol in book.held | book.reserved:
+            return _denied(open_question, HELD, "The desk already holds or has proposed it.")
+        if plan is None:
+            return _denied(open_question, SETUP, "There is no trade to vote on.")
+        if open_question.consensus is Stance.AGAINST:
+            return _denied(
+                open_question, CONSENSUS, f"{in_favour} of {len(votes)} are for it, {VOTES_NEEDED} must be."
+            )
+        return await self._size(open_question, plan, briefing)
+
+    async def _size(self, question: Deliberation, plan: SetupPlan, briefing: Briefing) -> Deliberation:
+        """Limits first, then the risk manager, then the limits again on the smaller trade."""
+        book, limits, costs = briefing.book, briefing.limits, briefing.costs
+        sized = size_entry(plan, book, limits, costs)
+        if isinstance(sized, Denied):
+            return _denied(replace(question, checks=sized.checks), sized.limit, f"Denied: {sized.reason}.")
+        report = await self._risk.run(
+            RiskContext(
+                plan=plan,
+                sized=sized,
+                direction=briefing.direction,
+                volatility=briefing.volatility,
+                costs=costs,
+            )
+        )
+        verdict, vote = report.outcome, _risk_vote(report)
+        question = replace(question, votes=(*question.votes, vote), checks=sized.checks)
+        if isinstance(verdict, Abstention) or verdict.veto:
+            return _denied(question, RISK_MANAGER, f"Risk manager: {vote.reason}.")
+        sized = size_entry(plan, book, limits, costs, risk_scale=verdict.scale)
+        question = replace(question, risk_scale=verdict.scale, checks=sized.checks)
+        if isinstance(sized, Denied):
+            return _denied(question, sized.limit, f"Denied: {sized.reason}.")
+        return replace(
+            question,
+            sized=sized,
+            reasoning=f"{question.reasoning} Risk manager: {vote.reason}.",
+            terms=_terms(plan, sized, briefing),
+            risky_reasons=risky_reasons(sized.checks),
+        )
+
+
+def _plan(report: Report[StrategyVerdict]) -> SetupPlan | None:
+    verdict = report.outcome
+    if isinstance(verdict, StrategyVerdict) and isinstance(verdict.plan, SetupPlan):
+        return verdict.plan
+    return None
+
+
+def _denied(question: Deliberation, by: str, why: str) -> Deliberation:
+    return replace(question, denied_by=by, reasoning=f"{question.reasoning} {why}".strip())
+
+
+def _terms(plan: SetupPlan, sized: Sized, briefing: Briefing) -> TradeTerms:
+    return TradeTerms(
+        symbol=plan.symbol,
+        setup_type=plan.setup_type,
+        entry_session=briefing.entry_session,
+        min_entry=plan.min_entry,
+        max_entry=plan.max_entry,
+        stop=plan.stop,
+        target=plan.target,
+        max_shares=sized.shares,
+        max_risk=sized.max_risk,
+        max_hold=plan.max_hold,
+        parameters_version=briefing.parameters_version,
+        limits=briefing.limits.in_force(),
+    )
+
+
+def _view_vote(report: Report[ResearchThesis] | Report[NewsReading]) -> Vote:
+    view = report.outcome
+    return Vote(
+        agent=report.agent,
+        stance=Stance.ABSTAIN if isinstance(view, Abstention) else stance_of(view.thesis),
+        conviction=None if isinstance(view, Abstention) else view.confidence / 100,
+        source=report.source,
+        reason=view.reason if isinstance(view, Abstention) else view.reasoning,
+        latency_ms=report.latency_ms,
+    )
+
+
+def _strategy_vote(report: Report[StrategyVerdict]) -> Vote:
+    verdict = report.outcome
+    return Vote(
+        agent=report.agent,
+        stance=Stance.ABSTAIN if isinstance(verdict, Abstention) else verdict.stance,
+        conviction=None if isinstance(verdict, Abstention) else verdict.conviction,
+        source=report.source,
+        reason=verdict.reason if isinstance(verdict, Abstention) else verdict.reasoning,
+        latency_ms=report.latency_ms,
+    )
+
+
+def _risk_vote(report: Report[RiskVerdict]) -> Vote:
+    """A veto or an absent risk manager is against: without one nothing is traded."""
+    verdict = report.outcome
+    if isinstance(verdict, Abstention):
+        stance, reason = Stance.AGAINST, f"not available, {verdict.reason}"
+    else:
+        stance = Stance.AGAINST if verdict.veto else Stance.FOR
+        reason = "; ".join(verdict.reasons) or "no objection"
+    return Vote(
+        agent=report.agent,
+        stance=stance,
+        conviction=None,
+        source=report.source,
+        reason=reason,
+        latency_ms=report.latency_ms,
+        veto_only=True,
+    )

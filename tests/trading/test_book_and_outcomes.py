@@ -1,0 +1,113 @@
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agents.market.bars import Bar
+from agents.trading.book import OpenPosition, mark
+from agents.trading.broker import ExitFill, exit_on_bar
+from agents.trading.costs import Costs
+from agents.trading.outcomes import STATE_SIZE, outcome, state_vector
+from tests.trading.builders import CRASH, NO_COSTS, PULLBACK, bar, position
+
+
+def exit_of(held: OpenPosition, today: Bar, costs: Costs, sessions_held: int = 3) -> ExitFill:
+    fill = exit_on_bar(held, today, entered_today=False, sessions_held=sessions_held, costs=costs)
+    assert fill is not None
+    return fill
+
+
+def test_a_mark_values_positions_at_their_closes_and_the_rest_at_the_last_seen() -> None:
+    other = replace(position(shares=50), symbol="BBB", last_close=Decimal("90.005"))
+    account = mark([position(), other], Decimal("1000.00"), {"AAA": Decimal("102")})
+    assert account.positions_value == Decimal("14700.25")
+    assert account.equity == Decimal("15700.25")
+    assert account.heat_usd == 600  # 100 x 4 and 50 x 4
+    assert account.heat == pytest.approx(600 / 15700.25)
+
+
+def test_surviving_a_bar_widens_the_excursions() -> None:
+    held = position().survive(bar(100, 103, 98, 102)).survive(bar(102, 102.5, 99, 101))
+    assert (held.low_since, held.high_since, held.last_close) == (Decimal(98), Decimal(103), Decimal(101))
+
+
+def test_a_position_with_its_stop_above_the_entry_is_refused() -> None:
+    with pytest.raises(ValueError, match="stop below the entry of AAA"):
+        replace(position(), stop=Decimal(100))
+
+
+def test_a_stopped_trade_without_costs_loses_exactly_one_r() -> None:
+    result = outcome(
+        replace(position(), entry_fee=Decimal(0)), exit_of(position(), bar(99, 99, 95, 95), NO_COSTS)
+    )
+    assert (result.pnl, result.r_multiple) == (Decimal("-400.00"), -1.0)
+    assert (result.mae_r, result.mfe_r) == (-1.0, 0.0)
+    assert result.return_pct == -0.04
+
+
+def test_costs_come_out_of_the_multiple_but_not_of_the_excursions() -> None:
+    held = position().survive(bar(100, 103, 98, 102))
+    result = outcome(held, exit_of(held, bar(102, 107, 101, 105), Costs()))
+    assert (result.pnl, result.fees) == (Decimal("598.00"), Decimal("2.00"))
+    assert result.r_multiple == pytest.approx(1.495)
+    assert (result.mae_r, result.mfe_r) == (
+        -0.5,
+        1.5,
+    )  # 107 was seen only after the target had been hit, if at all
+
+
+def test_a_gap_through_the_stop_loses_more_than_one_r() -> None:
+    result = outcome(position(), exit_of(position(), bar(90, 97, 89, 91), Costs()))
+    assert result.pnl == Decimal("-1015.50")  # 100 x (89.865 - 100) and two dollars
+    assert result.r_multiple == pytest.approx(-2.53875)
+    assert result.mae_r == pytest.approx(-2.53375)
+    assert result.mfe_r == 0.0
+
+
+def test_a_time_exit_has_lived_through_its_whole_bar() -> None:
+    result = outcome(position(), exit_of(position(), bar(100, 105, 97, 102), NO_COSTS, sessions_held=10))
+    assert (result.mae_r, result.mfe_r) == (-0.75, 1.25)
+
+
+PRICE = st.integers(5_000, 20_000).map(lambda n: n / 100)
+
+
+@given(PRICE, PRICE, PRICE, PRICE, st.integers(0, 12), st.integers(1, 10_000))
+def test_money_and_multiples_agree_on_every_bar(
+    a: float, b: float, c: float, d: float, sessions_held: int, shares: int
+) -> None:
+    low, opened, close, high = sorted((a, b, c, d))
+    held = position(shares=shares)
+    fill = exit_on_bar(
+        held,
+        bar(opened, high, low, close),
+        entered_today=False,
+        sessions_held=sessions_held,
+        costs=Costs(),
+    )
+    if fill is None:
+        assert held.stop < Decimal(str(low))
+        assert Decimal(str(high)) < held.target
+        return
+    result = outcome(held, fill)
+    assert result.pnl == fill.amount - shares * held.entry_price - 2
+    assert (result.pnl > 0) == (result.r_multiple > 0) == (result.return_pct > 0)
+    assert result.mae_r <= 0 <= result.mfe_r
+    assert result.mae_r <= float((fill.price - held.entry_price) / 4) <= result.mfe_r
+    assert fill.price <= Decimal(str(high))
+
+
+def test_the_state_vector_is_bounded_and_tells_a_crash_from_a_pullback() -> None:
+    calm, wild = state_vector(PULLBACK), state_vector(CRASH)
+    assert len(calm) == len(wild) == STATE_SIZE
+    assert all(-1 <= value <= 1 for value in calm + wild)
+    assert calm[2] > 0 > wild[2]
+    assert wild[6] == 1.0
+
+
+def test_a_missing_reading_is_neutral_in_the_state_vector() -> None:
+    bare = replace(PULLBACK, rsi14=None, sma50=None, volume_ratio=None, high_52w=None)
+    vector = state_vector(bare)
+    assert (vector[0], vector[1], vector[5], vector[7]) == (0.0, 0.0, 0.0, 0.0)
