@@ -1,3 +1,3 @@
-"""What every room shares and what PostgreSQL remembers: records, schema, memory, snapshots, the embedded server.
+"""What every room shares and what PostgreSQL remembers: records, schema, memory, snapshots, the server.
 
 Nothing here knows an agent, a vendor or a screen; importing the package itself imports nothing."""

@@ -11,3 +11,10 @@ class OperatorError(Exception):
         super().__init__(f"{problem}; {remedy}")
         self.problem = problem
         self.remedy = remedy
+
+
+class DeskTaken(OperatorError):
+    """Another process drives the desk."""
+
+    def __init__(self) -> None:
+        super().__init__("another process drives this desk", "stop that one, or choose another --desk")

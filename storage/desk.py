@@ -1,0 +1,181 @@
+"""One desk as an operator meets it: snapshots, waiting for change, verdicts. psycopg only, no SQLAlchemy.
+
+The console and the commands both use it. A screen is never the guard: every verdict is checked here, in one
+transaction, against the row as it stands.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import psycopg
+
+from storage.records import ApprovalState, DeskState, Operator, VerdictReceipt
+from storage.rows import fetch_one
+from storage.snapshot import ApprovalRow, DeskSnapshot
+from storage.snapshot_query import Connection, read_approval, read_snapshot
+
+CHANNEL = "quorum"
+
+_RULES = "select now() as now, undo_s, undo_risky_s, state from desk"
+_DECIDE = """
+    update approvals
+       set state = %(state)s, typed_id = %(typed_id)s, decided_by = %(by)s, decided_from = %(origin)s,
+           decided_at = now(), decision_reason = %(reason)s, effective_at = %(effective_at)s
+     where id = %(id)s
+"""
+_REOPEN = """
+    update approvals
+       set state = 'pending', typed_id = null, decided_by = null, decided_from = null, decided_at = null,
+           decision_reason = null, effective_at = null
+     where id = %(id)s
+"""
+
+
+@dataclass(frozen=True)
+class _Rules:
+    """What the desk says about verdicts right now."""
+
+    now: datetime
+    undo_s: int
+    undo_risky_s: int
+    state: DeskState
+
+
+class Desk:
+    """A connection to one desk, opened when first needed and again after it broke.
+
+    Every method raises psycopg.OperationalError while the server is away. Not for use by two threads at once.
+    """
+
+    def __init__(self, conninfo: str) -> None:
+        self._conninfo = conninfo
+        self._connection: Connection | None = None
+
+    def snapshot(self) -> DeskSnapshot | None:
+        """The whole desk as of one instant; None before its first session."""
+        connection = self._connected()
+        with connection.transaction():
+            connection.execute("set transaction isolation level repeatable read, read only")
+            return read_snapshot(connection)
+
+    def wait(self, timeout_s: float) -> bool:
+        """Until something changes: True then, False after `timeout_s` seconds."""
+        connection = self._connected()
+        return any(True for _ in connection.notifies(timeout=timeout_s, stop_after=1))
+
+    def approve(self, approval_id: UUID, *, digest: str, typed_id: str, operator: Operator) -> VerdictReceipt:
+        """Approve exactly the terms the digest names; a risky proposal needs its short id typed."""
+        return self._decide(
+            approval_id,
+            ApprovalState.APPROVED,
+            digest=digest,
+            typed_id=typed_id,
+            reason="",
+            operator=operator,
+        )
+
+    def reject(self, approval_id: UUID, *, digest: str, reason: str, operator: Operator) -> VerdictReceipt:
+        return self._decide(
+            approval_id, ApprovalState.REJECTED, digest=digest, typed_id="", reason=reason, operator=operator
+        )
+
+    def undo(self, approval_id: UUID, *, operator: Operator) -> VerdictReceipt:
+        """Take a verdict back while it has not taken effect; the approval waits again."""
+        connection = self._connected()
+        with connection.transaction():
+            row = _locked_approval(connection, approval_id)
+            rules = fetch_one(connection, _Rules, _RULES)
+            if (
+                row is None
+                or rules is None
+                or row.state not in (ApprovalState.APPROVED, ApprovalState.REJECTED)
+            ):
+                return _refused(row, "there is no verdict to take back")
+            if row.order_state is not None or row.effective_at is None:
+                return _refused(row, "the verdict has already been acted on")
+            if row.effective_at <= rules.now:
+                return _refused(row, f"the verdict took effect at {row.effective_at:%H:%M:%S}Z")
+            connection.execute(_REOPEN, {"id": approval_id})
+            _announce(connection)
+        return VerdictReceipt(
+            accepted=True, state=ApprovalState.PENDING, message=f"{row.terms.symbol} waits again"
+        )
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _decide(
+        self,
+        approval_id: UUID,
+        verdict: ApprovalState,
+        *,
+        digest: str,
+        typed_id: str,
+        reason: str,
+        operator: Operator,
+    ) -> VerdictReceipt:
+        connection = self._connected()
+        with connection.transaction():
+            row = _locked_approval(connection, approval_id)
+            rules = fetch_one(connection, _Rules, _RULES)
+            if row is None or rules is None:
+                return _refused(None, "there is no such approval on this desk")
+            if row.state is not ApprovalState.PENDING:
+                return _refused(row, f"already {row.state} by {row.decided_by or 'the clock'}")
+            if rules.state is DeskState.FINISHED:
+                return _refused(row, "this desk's history has ended")
+            if row.expires_at is not None and row.expires_at <= rules.now:
+                return _refused(row, f"it expired at {row.expires_at:%H:%M:%S}Z")
+            if not digest == row.digest == row.terms.digest:
+                return _refused(row, "the proposal changed after it was shown; look at it again")
+            if verdict is ApprovalState.APPROVED and row.risky and typed_id != row.short_id:
+                return _refused(row, f"risky: type {row.short_id} to approve")
+            undo_s = rules.undo_risky_s if row.risky else rules.undo_s
+            effective_at = rules.now + timedelta(seconds=undo_s)
+            connection.execute(
+                _DECIDE,
+                {
+                    "id": approval_id,
+                    "state": verdict,
+                    "typed_id": typed_id if row.risky and verdict is ApprovalState.APPROVED else None,
+                    "by": operator.name,
+                    "origin": " ".join(filter(None, (operator.tty, operator.ssh_origin))),
+                    "reason": reason,
+                    "effective_at": effective_at,
+                },
+            )
+            _announce(connection)
+        return VerdictReceipt(
+            accepted=True,
+            state=verdict,
+            message=f"{row.terms.symbol} {verdict}, takes effect in {undo_s} s",
+            effective_at=effective_at,
+        )
+
+    def _connected(self) -> Connection:
+        if self._connection is not None and self._connection.closed:
+            self._connection = None
+        if self._connection is None:
+            self._connection = psycopg.connect(
+                self._conninfo, autocommit=True, connect_timeout=5, application_name="quorum console"
+            )
+            self._connection.execute(f"listen {CHANNEL}")
+        return self._connection
+
+
+def _locked_approval(connection: Connection, approval_id: UUID) -> ApprovalRow | None:
+    connection.execute("select 1 from approvals where id = %s for update", [approval_id])
+    return read_approval(connection, approval_id)
+
+
+def _announce(connection: Connection) -> None:
+    connection.execute("select pg_notify(%s, 'approval')", [CHANNEL])
+
+
+def _refused(row: ApprovalRow | None, message: str) -> VerdictReceipt:
+    return VerdictReceipt(accepted=False, state=row.state if row else None, message=message)

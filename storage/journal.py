@@ -1,0 +1,73 @@
+"""The desk's own record of itself: who it is, what has run, which parameters are in force."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, datetime
+
+from sqlalchemy import func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from storage.models import DeskRow, ParameterVersion, Run
+from storage.models.base import Json
+from storage.records import DeskState, Slot
+
+
+class Journal:
+    """Reads and writes within the transaction of the session it is handed."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def desk(self) -> DeskRow | None:
+        return await self._session.get(DeskRow, 1)
+
+    def found_desk(self, desk: DeskRow) -> None:
+        self._session.add(desk)
+
+    async def done_slots(self) -> frozenset[tuple[date, Slot]]:
+        """Every step that ever finished."""
+        rows = await self._session.execute(select(Run.session, Run.slot))
+        return frozenset((row.session, row.slot) for row in rows)
+
+    async def record_run(self, run: Run, *, seen_at: datetime) -> None:
+        """Write a finished step; the unique key refuses a second one. Moves the desk's clock to it."""
+        self._session.add(run)
+        await self._session.execute(
+            update(DeskRow).values(desk_time=run.desk_time, host_seen_at=seen_at, state=DeskState.RUNNING)
+        )
+
+    async def beat(self, seen_at: datetime) -> None:
+        """Leave a sign of life."""
+        await self._session.execute(update(DeskRow).values(host_seen_at=seen_at))
+
+    async def finish(self) -> None:
+        await self._session.execute(update(DeskRow).values(state=DeskState.FINISHED))
+
+    async def parameters_in_force(
+        self, *, parameters: Json, limits: Json, costs: Json, screen: Json, reason: str, now: datetime
+    ) -> int:
+        """The version that holds these values: the newest if it equals them, else a new one."""
+        newest = (
+            await self._session.scalars(
+                select(ParameterVersion).order_by(ParameterVersion.version.desc()).limit(1)
+            )
+        ).one_or_none()
+        wanted: Mapping[str, Json] = {
+            "parameters": parameters,
+            "limits": limits,
+            "costs": costs,
+            "screen": screen,
+        }
+        if newest is not None and all(getattr(newest, name) == value for name, value in wanted.items()):
+            return newest.version
+        version = newest.version + 1 if newest else 1
+        self._session.add(ParameterVersion(version=version, reason=reason, created_at=now, **wanted))
+        await self._session.flush()
+        return version
+
+    async def sessions_done(self, slot: Slot) -> int:
+        """How many sessions have finished a step."""
+        return (
+            await self._session.scalar(select(func.count()).select_from(Run).where(Run.slot == slot))
+        ) or 0

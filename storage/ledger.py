@@ -1,0 +1,100 @@
+"""The account at rest: orders, fills, cash events, positions, equity.
+
+Cash is the sum of the cash events and nothing else; a position exists because a fill does. Unique keys (one
+entry order an approval, one fill an order, one fee a fill) make a step that runs twice fail, not count twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from decimal import Decimal
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from storage.models import Approval, CashEvent, Deliberation, Equity, Fill, Order, Position
+from storage.records import CashKind, OrderSide, OrderState, PositionState, to_cents
+
+
+class Ledger:
+    """Reads and writes within the transaction of the session it is handed."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def cash(self) -> Decimal:
+        """The settled balance in dollars."""
+        total = await self._session.scalar(select(func.coalesce(func.sum(CashEvent.amount), 0)))
+        return Decimal(total or 0)
+
+    def deposit(self, event: CashEvent) -> None:
+        self._session.add(event)
+
+    async def open_positions(self) -> Sequence[Position]:
+        """Positions not yet closed, by symbol."""
+        rows = await self._session.scalars(
+            select(Position).where(Position.state == PositionState.OPEN).order_by(Position.symbol)
+        )
+        return rows.all()
+
+    async def approvals_for(self, session: date) -> Sequence[Approval]:
+        """Approvals for entry at this session's open, best rank first."""
+        rows = await self._session.scalars(
+            select(Approval)
+            .join(Deliberation, Deliberation.id == Approval.deliberation_id)
+            .where(Approval.entry_session == session)
+            .order_by(Deliberation.rank, Approval.symbol)
+        )
+        return rows.all()
+
+    async def approval(self, approval_id: UUID) -> Approval:
+        return await self._session.get_one(Approval, approval_id)
+
+    async def resting_entries(self, session: date) -> Sequence[tuple[Order, Approval]]:
+        """Entry orders that wait for this session's open, best rank first."""
+        rows = await self._session.execute(
+            select(Order, Approval)
+            .join(Approval, Approval.id == Order.approval_id)
+            .join(Deliberation, Deliberation.id == Approval.deliberation_id)
+            .where(Order.state == OrderState.RESTING, Order.session == session)
+            .order_by(Deliberation.rank, Order.symbol)
+        )
+        return [(row[0], row[1]) for row in rows]
+
+    def place(self, order: Order) -> None:
+        self._session.add(order)
+
+    async def book_fill(self, fill: Fill, *, note: str) -> None:
+        """Write a fill with its two cash events: the price paid or received, and the fee."""
+        self._session.add(fill)
+        await self._session.flush()
+        gross = to_cents(fill.price * fill.shares)
+        signed = -gross if fill.side is OrderSide.BUY else gross
+        for kind, amount in ((CashKind.FILL, signed), (CashKind.FEE, -fill.fee)):
+            self._session.add(
+                CashEvent(
+                    kind=kind,
+                    amount=amount,
+                    fill_id=fill.id,
+                    session=fill.session,
+                    note=note,
+                    created_at=fill.created_at,
+                )
+            )
+
+    async def open_position(self, position: Position) -> None:
+        self._session.add(position)
+        await self._session.flush()
+
+    def mark(self, equity: Equity) -> None:
+        self._session.add(equity)
+
+    async def last_equity(self) -> Equity | None:
+        rows = await self._session.scalars(select(Equity).order_by(Equity.session.desc()).limit(1))
+        return rows.one_or_none()
+
+    async def peak_equity(self) -> Decimal | None:
+        """The highest closing equity so far."""
+        return await self._session.scalar(select(func.max(Equity.equity)))

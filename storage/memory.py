@@ -1,0 +1,180 @@
+"""AgentMemory: what the agents saw, said and were worth, written once and asked again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from typing import cast
+
+import psycopg
+from sqlalchemy import case, delete, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from storage.models import (
+    AgentMetric,
+    Approval,
+    Bar,
+    Deliberation,
+    Instrument,
+    Position,
+    RegimeReading,
+    ScreenerResult,
+    TradeOutcome,
+    Vote,
+)
+from storage.records import AgentName, SetupType, Stance, ThesisKind
+
+
+class AgentMemory:
+    """Reads and writes within the transaction of the session it is handed."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def store_instruments(self, instruments: Sequence[Instrument]) -> None:
+        """Keep the universe; a symbol already known is left as it is."""
+        if instruments:
+            rows = [
+                {
+                    "symbol": row.symbol,
+                    "name": row.name,
+                    "sector": row.sector,
+                    "industry": row.industry,
+                    "asset_type": row.asset_type,
+                }
+                for row in instruments
+            ]
+            await self._session.execute(insert(Instrument).values(rows).on_conflict_do_nothing())
+
+    async def store_bars(self, bars: Sequence[Bar]) -> None:
+        """COPY settled bars in; IntegrityError when one is there already."""
+        pooled = await (await self._session.connection()).get_raw_connection()
+        connection = cast("psycopg.AsyncConnection[object]", pooled.driver_connection)
+        async with (
+            connection.cursor() as cursor,
+            cursor.copy("copy bars (symbol, session, open, high, low, close, volume) from stdin") as copy,
+        ):
+            for bar in bars:
+                await copy.write_row(
+                    (bar.symbol, bar.session, bar.open, bar.high, bar.low, bar.close, bar.volume)
+                )
+
+    async def store_regime(self, reading: RegimeReading) -> None:
+        self._session.add(reading)
+
+    async def regime(self, session: date) -> RegimeReading | None:
+        """The regime as last read at or before a session."""
+        rows = await self._session.scalars(
+            select(RegimeReading)
+            .where(RegimeReading.session <= session)
+            .order_by(RegimeReading.session.desc())
+            .limit(1)
+        )
+        return rows.one_or_none()
+
+    def store_screen(self, rows: Sequence[ScreenerResult]) -> None:
+        self._session.add_all(rows)
+
+    async def store_deliberation(
+        self, deliberation: Deliberation, votes: Sequence[Vote], approval: Approval | None
+    ) -> None:
+        """Keep an argument, its votes and the approval it led to, if any."""
+        self._session.add(deliberation)
+        await self._session.flush()
+        self._session.add_all(votes)
+        if approval is not None:
+            self._session.add(approval)
+
+    def store_trade(self, outcome: TradeOutcome) -> None:
+        self._session.add(outcome)
+
+    async def deliberation(self, approval: Approval) -> Deliberation:
+        """The argument behind an approval."""
+        return await self._session.get_one(Deliberation, approval.deliberation_id)
+
+    async def setup_record(self, setup: SetupType, *, before: datetime) -> tuple[int, int]:
+        """Trades closed before an instant on a setup: how many, and how many of them won."""
+        row = (
+            await self._session.execute(
+                select(
+                    func.count(), func.coalesce(func.sum(case((TradeOutcome.pnl > 0, 1), else_=0)), 0)
+                ).where(TradeOutcome.setup_type == setup, TradeOutcome.exit_time < before)
+            )
+        ).one()
+        return int(row[0]), int(row[1])
+
+    async def store_metrics(self, session: date, *, now: datetime) -> None:
+        """Sum up what each agent did this session from its votes and readings.
+
+        An agent's impact on P&L is what the trades closed this session made that it had voted for.
+        """
+        pnl = await self._pnl_by_voter(session)
+        await self._session.execute(delete(AgentMetric).where(AgentMetric.date == session))
+        votes = await self._session.execute(
+            select(
+                Vote.agent_name,
+                func.count(),
+                func.count().filter(Vote.stance == Stance.ABSTAIN),
+                func.avg(Vote.latency_ms),
+                func.avg(Vote.conviction) * 100,
+            )
+            .join(Deliberation, Deliberation.id == Vote.deliberation_id)
+            .where(Deliberation.session == session)
+            .group_by(Vote.agent_name)
+        )
+        readings = await self._session.execute(
+            select(
+                func.count(),
+                func.avg(RegimeReading.latency_ms),
+                func.avg(func.abs(RegimeReading.bear_probability - 0.5)) * 200,
+            ).where(RegimeReading.session == session)
+        )
+        tasks = [tuple(row) for row in votes]
+        count, latency, confidence = readings.one()
+        if count:
+            tasks.append((AgentName.REGIME, count, 0, latency, confidence))
+        for agent, total, abstained, latency, confidence in tasks:
+            self._session.add(
+                AgentMetric(
+                    agent_name=agent,
+                    date=session,
+                    tasks_completed=total - abstained,
+                    abstained=abstained,
+                    avg_latency_ms=latency,
+                    success_rate=(total - abstained) / total,
+                    avg_confidence=None if confidence is None else Decimal(str(confidence)),
+                    impact_on_pnl=pnl.get(agent, Decimal(0)),
+                    cost_usd=Decimal(0),
+                    created_at=now,
+                )
+            )
+
+    async def _pnl_by_voter(self, closed: date) -> dict[AgentName, Decimal]:
+        rows = await self._session.execute(
+            select(Vote.agent_name, func.sum(TradeOutcome.pnl))
+            .join(Position, Position.id == TradeOutcome.position_id)
+            .join(Approval, Approval.id == Position.approval_id)
+            .join(Vote, Vote.deliberation_id == Approval.deliberation_id)
+            .where(Position.closed_session == closed, Vote.stance == Stance.FOR)
+            .group_by(Vote.agent_name)
+        )
+        return {agent: Decimal(total) for agent, total in rows}
+
+    async def store_thesis(
+        self,
+        session: date,
+        symbol: str,
+        *,
+        thesis: ThesisKind,
+        confidence: float,
+        source: str,
+        reasoning: str,
+    ) -> None:
+        """Add what research said to the symbol's row of the evening's screen."""
+        await self._session.execute(
+            update(ScreenerResult)
+            .where(ScreenerResult.session == session, ScreenerResult.symbol == symbol)
+            .values(thesis=thesis, confidence=Decimal(str(confidence)), source=source, reasoning=reasoning)
+        )

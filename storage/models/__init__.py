@@ -1,0 +1,43 @@
+"""The schema as SQLAlchemy models: one file for each part of the desk's memory.
+
+Importing this package registers every table on `Base.metadata`; what reads and writes them is elsewhere.
+"""
+
+from storage.models.base import Base
+from storage.models.day import DeskRow, Equity, ParameterVersion, RegimeReading, Run
+from storage.models.learning import AgentMetric, AgentPrompt, LlmInteraction, StrategyAdjustment
+from storage.models.market import Bar, Instrument, ScreenerResult
+from storage.models.trading import (
+    Approval,
+    CashEvent,
+    Deliberation,
+    Fill,
+    Order,
+    Position,
+    TradeOutcome,
+    Vote,
+)
+
+__all__ = [
+    "AgentMetric",
+    "AgentPrompt",
+    "Approval",
+    "Bar",
+    "Base",
+    "CashEvent",
+    "Deliberation",
+    "DeskRow",
+    "Equity",
+    "Fill",
+    "Instrument",
+    "LlmInteraction",
+    "Order",
+    "ParameterVersion",
+    "Position",
+    "RegimeReading",
+    "Run",
+    "ScreenerResult",
+    "StrategyAdjustment",
+    "TradeOutcome",
+    "Vote",
+]

@@ -1,0 +1,99 @@
+"""The desk itself and its days: identity, parameter versions, runs, regime readings, equity."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+from sqlalchemy import CheckConstraint, DateTime, SmallInteger, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from storage.models.base import Base, Id, Instant, Json, Money, choice
+from storage.records import DeskKind, DeskState, Direction, RunState, Slot, VerdictMode, Volatility
+
+
+class DeskRow(Base):
+    """One desk is one database; this is its only row."""
+
+    __tablename__ = "desk"
+    __table_args__ = (CheckConstraint("id = 1", name="single"),)
+
+    id: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
+    name: Mapped[str]
+    kind: Mapped[DeskKind] = mapped_column(choice(DeskKind, "kind"))
+    state: Mapped[DeskState] = mapped_column(choice(DeskState, "state"))
+    verdict_mode: Mapped[VerdictMode] = mapped_column(choice(VerdictMode, "verdict_mode"))
+    history_title: Mapped[str]
+    history_digest: Mapped[str]
+    survivors: Mapped[bool]
+    first_session: Mapped[date]
+    last_session: Mapped[date]
+    start_equity: Mapped[Money]
+    desk_time: Mapped[Instant]
+    host_seen_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    sessions_total: Mapped[int]
+    undo_s: Mapped[int]  # how long a verdict may be taken back before it takes effect
+    undo_risky_s: Mapped[int]
+    created_at: Mapped[Instant]
+
+
+class ParameterVersion(Base):
+    """Parameters, limits and costs in force; every approval and trade names its version."""
+
+    __tablename__ = "parameter_versions"
+
+    version: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    parameters: Mapped[Json]
+    limits: Mapped[Json]
+    costs: Mapped[Json]
+    screen: Mapped[Json]
+    reason: Mapped[str]
+    created_at: Mapped[Instant]
+
+
+class Run(Base):
+    """One step of one session, written by the transaction that did its work: once or not at all."""
+
+    __tablename__ = "runs"
+    __table_args__ = (UniqueConstraint("agent", "session", "slot"),)
+
+    id: Mapped[Id]
+    agent: Mapped[str]
+    session: Mapped[date]
+    slot: Mapped[Slot] = mapped_column(choice(Slot, "slot"))
+    state: Mapped[RunState] = mapped_column(choice(RunState, "state"))
+    summary: Mapped[str]
+    result: Mapped[Json]
+    desk_time: Mapped[Instant]
+    seconds: Mapped[float]
+    finished_at: Mapped[Instant]
+
+
+class RegimeReading(Base):
+    __tablename__ = "regime_readings"
+
+    session: Mapped[date] = mapped_column(primary_key=True)
+    direction: Mapped[Direction] = mapped_column(choice(Direction, "direction"))
+    volatility: Mapped[Volatility] = mapped_column(choice(Volatility, "volatility"))
+    bear_probability: Mapped[float]
+    index_symbol: Mapped[str]
+    index_close: Mapped[float]
+    sma200: Mapped[float]
+    volatility_source: Mapped[str]
+    volatility_value: Mapped[float]
+    source: Mapped[str]
+    latency_ms: Mapped[float]
+    created_at: Mapped[Instant]
+
+
+class Equity(Base):
+    """The account at the close of a session. Heat and drawdown are fractions of equity."""
+
+    __tablename__ = "equity"
+
+    session: Mapped[date] = mapped_column(primary_key=True)
+    cash: Mapped[Money]
+    positions_value: Mapped[Money]
+    equity: Mapped[Money]
+    heat: Mapped[float]
+    day_return: Mapped[float]
+    drawdown: Mapped[float]

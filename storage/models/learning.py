@@ -1,0 +1,121 @@
+"""What the desk knows of its own thinking: prompts, model calls, adjustments, daily agent metrics."""
+
+from __future__ import annotations
+
+import datetime as dt
+from decimal import Decimal
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, DateTime, ForeignKey, Index, Numeric, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from storage.models.base import Base, Id, Instant, Json, Money, Score, Usd, choice
+from storage.records import AdjustmentOutcome, AgentName
+
+
+class AgentPrompt(Base):
+    __tablename__ = "agent_prompts"
+    __table_args__ = (
+        UniqueConstraint("agent_name", "prompt_version"),
+        CheckConstraint("performance_score between 0 and 100", name="performance_score"),
+        Index(
+            "uq_agent_prompts_champion", "agent_name", unique=True, postgresql_where=text("active")
+        ),  # one champion per agent
+    )
+
+    id: Mapped[Id]
+    agent_name: Mapped[AgentName] = mapped_column(choice(AgentName, "agent_name"))
+    prompt_version: Mapped[int]
+    prompt_template: Mapped[str]
+    system_message: Mapped[str]
+    performance_score: Mapped[Score | None]
+    active: Mapped[bool]
+    created_at: Mapped[Instant]
+
+
+class LlmInteraction(Base):
+    __tablename__ = "llm_interactions"
+    __table_args__ = (
+        CheckConstraint("state in ('reserved', 'settled', 'released', 'uncertain')", name="state"),
+        Index("ix_llm_interactions_agent_name_created_at", "agent_name", "created_at"),
+    )
+
+    id: Mapped[Id]
+    agent_name: Mapped[AgentName] = mapped_column(choice(AgentName, "agent_name"))
+    prompt_id: Mapped[UUID | None] = mapped_column(ForeignKey("agent_prompts.id"))
+    input_context: Mapped[Json]
+    output_result: Mapped[Json | None]
+    model: Mapped[str]
+    tokens_used: Mapped[int]
+    input_tokens: Mapped[int]
+    output_tokens: Mapped[int]
+    cache_write_tokens: Mapped[int]
+    cache_read_tokens: Mapped[int]
+    thinking_tokens: Mapped[int]
+    cost_usd: Mapped[Usd]
+    reserved_usd: Mapped[Usd]
+    state: Mapped[str]
+    latency_ms: Mapped[int | None]
+    success: Mapped[bool | None]
+    error_message: Mapped[str | None]
+    stop_reason: Mapped[str | None]
+    request_id: Mapped[str | None]
+    price_source: Mapped[str]
+    price_date: Mapped[dt.date | None]
+    created_at: Mapped[Instant]
+
+
+class StrategyAdjustment(Base):
+    __tablename__ = "strategy_adjustments"
+    __table_args__ = (
+        CheckConstraint("confidence_score between 0 and 100", name="confidence_score"),
+        CheckConstraint(
+            "status in ('proposed', 'rejected', 'shadow', 'applied', 'rolled_back', 'expired')", name="status"
+        ),
+    )
+
+    id: Mapped[Id]
+    parameter_name: Mapped[str]
+    old_value: Mapped[str]
+    new_value: Mapped[str]
+    reasoning: Mapped[str]
+    expected_impact: Mapped[str]
+    confidence_score: Mapped[Score]
+    proposed_by: Mapped[AgentName] = mapped_column(choice(AgentName, "proposed_by"))
+    status: Mapped[str]
+    outcome: Mapped[AdjustmentOutcome] = mapped_column(choice(AdjustmentOutcome, "outcome"))
+    sharpe_before: Mapped[float | None]
+    sharpe_after: Mapped[float | None]
+    win_rate_before: Mapped[float | None]
+    win_rate_after: Mapped[float | None]
+    evidence: Mapped[Json]
+    digest: Mapped[str]
+    experiment: Mapped[str | None]
+    decided_by: Mapped[str | None]
+    decided_at: Mapped[dt.datetime | None] = mapped_column(DateTime(timezone=True))
+    decision_reason: Mapped[str | None]
+    effective_at: Mapped[dt.datetime | None] = mapped_column(DateTime(timezone=True))
+    applied_version: Mapped[int | None] = mapped_column(ForeignKey("parameter_versions.version"))
+    rolled_back_at: Mapped[dt.datetime | None] = mapped_column(DateTime(timezone=True))
+    measured_at: Mapped[dt.datetime | None] = mapped_column(DateTime(timezone=True))
+    created_at: Mapped[Instant]
+
+
+class AgentMetric(Base):
+    __tablename__ = "agent_metrics"
+    __table_args__ = (
+        UniqueConstraint("agent_name", "date"),
+        CheckConstraint("success_rate between 0 and 1", name="success_rate"),
+    )
+
+    id: Mapped[Id]
+    agent_name: Mapped[AgentName] = mapped_column(choice(AgentName, "agent_name"))
+    date: Mapped[dt.date]
+    tasks_completed: Mapped[int]
+    abstained: Mapped[int]
+    avg_latency_ms: Mapped[float | None]
+    success_rate: Mapped[float | None]
+    avg_confidence: Mapped[Decimal | None] = mapped_column(Numeric(5, 2))
+    impact_on_pnl: Mapped[Money]
+    cost_usd: Mapped[Usd]
+    created_at: Mapped[Instant]

@@ -1,0 +1,64 @@
+"""What the desk saw of the market: instruments, settled bars, screens."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+from uuid import UUID
+
+from sqlalchemy import BigInteger, CheckConstraint, Index, Numeric, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from storage.models.base import Base, Id, Instant, Json, Price, Score
+
+
+class Instrument(Base):
+    __tablename__ = "instruments"
+
+    symbol: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    sector: Mapped[str | None]
+    industry: Mapped[str | None]
+    asset_type: Mapped[str]
+
+
+class Bar(Base):
+    """One settled daily bar; a price is NULL where the source had none."""
+
+    __tablename__ = "bars"
+    __table_args__ = (Index("ix_bars_session", "session"),)
+
+    symbol: Mapped[str] = mapped_column(primary_key=True)
+    session: Mapped[date] = mapped_column(primary_key=True)
+    open: Mapped[Price | None]
+    high: Mapped[Price | None]
+    low: Mapped[Price | None]
+    close: Mapped[Price | None]
+    volume: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class ScreenerResult(Base):
+    __tablename__ = "screener_results"
+    __table_args__ = (
+        UniqueConstraint("scan_id", "symbol"),
+        CheckConstraint("composite_score between 0 and 100", name="composite_score"),
+        Index("ix_screener_results_session", "session"),
+    )
+
+    id: Mapped[Id]
+    scan_id: Mapped[UUID]
+    session: Mapped[date]
+    symbol: Mapped[str]
+    asset_type: Mapped[str]
+    filters_matched: Mapped[Json]
+    fundamental_snapshot: Mapped[Json]
+    technical_snapshot: Mapped[Json]
+    composite_score: Mapped[Score]
+    selected_for_watchlist: Mapped[bool]
+    thesis: Mapped[str | None]
+    confidence: Mapped[Decimal | None] = mapped_column(Numeric(5, 2))
+    source: Mapped[str | None]  # who wrote the thesis: "rules" or a model's name
+    reasoning: Mapped[str | None]
+    outcome_7d: Mapped[float | None]
+    outcome_30d: Mapped[float | None]
+    created_at: Mapped[Instant]

@@ -1,0 +1,242 @@
+"""Enums and frozen records that all rooms share.
+
+Money is Decimal in US dollars, prices are Decimal dollars a share, ratios are fractions (0.06 = 6%)
+unless a name says otherwise, instants are timezone-aware UTC and sessions are New York dates.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import date, datetime
+from decimal import ROUND_HALF_UP, Decimal
+from enum import StrEnum
+from uuid import UUID
+
+CENT = Decimal("0.01")
+TICK = Decimal("0.0001")  # price precision at rest: split-adjusted history trades below a cent
+
+
+def to_cents(value: Decimal) -> Decimal:
+    """Round an amount of money half up to the cent, as a broker's statement does."""
+    return value.quantize(CENT, rounding=ROUND_HALF_UP)
+
+
+def to_price(value: float | Decimal) -> Decimal:
+    """A price a share as stored: four decimals, half up."""
+    return Decimal(str(value)).quantize(TICK, rounding=ROUND_HALF_UP)
+
+
+def uuid7() -> UUID:
+    """A time-ordered UUID (RFC 9562, version 7), made here because PostgreSQL has it only from 18 on."""
+    milliseconds = time.time_ns() // 1_000_000
+    value = bytearray(milliseconds.to_bytes(6, "big") + os.urandom(10))
+    value[6] = (value[6] & 0x0F) | 0x70
+    value[8] = (value[8] & 0x3F) | 0x80
+    return UUID(bytes=bytes(value))
+
+
+class DeskKind(StrEnum):
+    PAPER = "paper"
+    LIVE = "live"
+    HISTORY = "history"
+
+
+class DeskState(StrEnum):
+    RUNNING = "running"
+    FINISHED = "finished"
+
+
+class VerdictMode(StrEnum):
+    """Who answers approvals in a replay."""
+
+    ASK = "ask"
+    RECOMMENDED = "recommended"
+    REJECT = "reject"
+
+
+class Direction(StrEnum):
+    BULL = "BULL"
+    BEAR = "BEAR"
+    SIDEWAYS = "SIDEWAYS"
+
+
+class Volatility(StrEnum):
+    HIGH_VOL = "HIGH_VOL"
+    NORMAL_VOL = "NORMAL_VOL"
+    LOW_VOL = "LOW_VOL"
+
+
+class AgentName(StrEnum):
+    REGIME = "regime"
+    RESEARCH = "research"
+    NEWS = "news"
+    STRATEGY = "strategy"
+    RISK = "risk"
+    LEARNING = "learning"
+
+
+class ThesisKind(StrEnum):
+    BULLISH = "bullish"
+    BEARISH = "bearish"
+    NEUTRAL = "neutral"
+
+
+class Stance(StrEnum):
+    FOR = "for"
+    AGAINST = "against"
+    ABSTAIN = "abstain"
+
+
+class SetupType(StrEnum):
+    OVERSOLD_BOUNCE = "oversold_bounce"
+
+
+class Recommendation(StrEnum):
+    APPROVE = "approve"
+    REJECT = "reject"
+
+
+class ApprovalState(StrEnum):
+    """PENDING is the only state a verdict may leave; APPROVED may be undone until it takes effect."""
+
+    PENDING = "pending"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+
+
+class OrderSide(StrEnum):
+    BUY = "buy"
+    SELL = "sell"
+
+
+class OrderState(StrEnum):
+    RESTING = "resting"
+    FILLED = "filled"
+    SKIPPED = "skipped"
+
+
+class PositionState(StrEnum):
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+class ExitReason(StrEnum):
+    STOP_LOSS = "stop_loss"
+    TAKE_PROFIT = "take_profit"
+    TIME_EXIT = "time_exit"
+    TRAILING_STOP = "trailing_stop"
+    MANUAL = "manual"
+    CIRCUIT_BREAKER = "circuit_breaker"
+    REGIME_CHANGE = "regime_change"
+
+
+class CashKind(StrEnum):
+    FILL = "fill"
+    FEE = "fee"
+    DIVIDEND = "dividend"
+    CASH_IN_LIEU = "cash_in_lieu"
+    INTEREST = "interest"
+    DEPOSIT = "deposit"
+    WITHDRAWAL = "withdrawal"
+    CORRECTION = "correction"
+
+
+class AdjustmentOutcome(StrEnum):
+    IMPROVED = "IMPROVED"
+    WORSENED = "WORSENED"
+    NEUTRAL = "NEUTRAL"
+    PENDING = "PENDING"
+
+
+class RunState(StrEnum):
+    DONE = "done"
+    SKIPPED = "skipped"
+
+
+class Slot(StrEnum):
+    """The steps of one session, in the order they run."""
+
+    CUTOFF = "cutoff"
+    OPEN = "open"
+    SETTLE = "settle"
+    REGIME = "regime"
+    SCREEN = "screen"
+    DELIBERATE = "deliberate"
+    DIGEST = "digest"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LimitCheck:
+    """One hard limit, measured before and after a proposed trade.
+
+    Fractions of equity for every limit but `cash`, which is in dollars. For `cash` the limit is the
+    floor that must remain; for the others it is the most that is allowed.
+    """
+
+    name: str
+    limit: float
+    before: float
+    after: float
+
+    @property
+    def passed(self) -> bool:
+        if self.name == "cash":
+            return self.after >= self.limit
+        return self.after <= self.limit
+
+    @property
+    def headroom(self) -> float:
+        """What is left after the trade, as a fraction of the room there is (0 = at the limit)."""
+        if self.name == "cash":
+            room = self.before - self.limit
+            return (self.after - self.limit) / room if room > 0 else 0.0
+        return (self.limit - self.after) / self.limit if self.limit > 0 else 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class TradeTerms:
+    """What an approval binds: nothing outside these terms may be traded on it."""
+
+    symbol: str
+    setup_type: SetupType
+    entry_session: date
+    min_entry: Decimal
+    max_entry: Decimal
+    stop: Decimal
+    target: Decimal
+    max_shares: int
+    max_risk: Decimal  # dollars lost if filled in full at max_entry and stopped at the stop, costs aside
+    max_hold: int  # sessions after the entry session
+    parameters_version: int
+    limits: Mapping[str, float]  # the limits in force when it was proposed
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the canonical JSON of every term: the fingerprint a verdict must name."""
+        text = json.dumps(asdict(self), sort_keys=True, default=str, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operator:
+    """Who gives a verdict, and from where."""
+
+    name: str
+    tty: str = ""
+    ssh_origin: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerdictReceipt:
+    """A verdict as it was taken, or why it was refused (then nothing changed)."""
+
+    accepted: bool
+    state: ApprovalState | None
+    message: str
+    effective_at: datetime | None = None

@@ -1,0 +1,225 @@
+"""The frozen picture of one desk that a screen or a command shows: read whole, in one transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from uuid import UUID
+
+from storage.records import (
+    AgentName,
+    ApprovalState,
+    DeskKind,
+    DeskState,
+    Direction,
+    ExitReason,
+    LimitCheck,
+    OrderState,
+    Recommendation,
+    RunState,
+    Slot,
+    Stance,
+    ThesisKind,
+    TradeTerms,
+    VerdictMode,
+    Volatility,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeskHeader:
+    name: str
+    kind: DeskKind
+    state: DeskState
+    verdict_mode: VerdictMode
+    history_title: str  # "" on a desk that trades the present
+    survivors: bool  # history made only of companies that survived it
+    first_session: date
+    last_session: date
+    session: date | None  # the session last settled
+    desk_time: datetime  # the desk's own clock: simulated on HISTORY
+    host_seen_at: datetime | None  # wall clock of the last sign of life of the process that drives the desk
+    start_equity: Decimal
+    sessions_done: int
+    sessions_total: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegimeRow:
+    session: date
+    direction: Direction
+    volatility: Volatility
+    bear_probability: float
+    index_symbol: str
+    index_close: float
+    sma200: float
+    distance: float  # close / sma200 - 1
+    volatility_source: str  # "^VIX 10-day mean" or "21-day realised volatility"
+    volatility_value: float
+    switched_on: date  # first session of the current direction
+
+
+@dataclass(frozen=True, kw_only=True)
+class WatchRow:
+    """One watched symbol: held, proposed, or selected by the last screen."""
+
+    symbol: str
+    name: str
+    sector: str
+    close: float | None
+    change: float | None  # against the previous close, fraction
+    bar_session: date | None
+    score: float | None  # composite 0-100 of the last screen
+    rsi14: float | None
+    thesis: ThesisKind | None
+    confidence: float | None  # 0-100
+    source: str  # "rules" or a model's name
+    reasoning: str
+    held: bool
+    closes: tuple[float, ...]  # up to 60 last closes, oldest first
+
+
+@dataclass(frozen=True, kw_only=True)
+class VoteRow:
+    agent: AgentName
+    stance: Stance
+    conviction: float | None  # 0-1
+    source: str
+    reason: str
+    veto_only: bool  # the risk manager does not vote: it may only shrink or veto
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApprovalRow:
+    id: UUID
+    short_id: str  # what a risky approval asks to be typed
+    state: ApprovalState
+    digest: str
+    terms: TradeTerms
+    risky: bool
+    risky_reasons: tuple[str, ...]
+    recommendation: Recommendation
+    reasoning: str
+    checks: tuple[LimitCheck, ...]
+    votes: tuple[VoteRow, ...]
+    facts: tuple[tuple[str, str], ...]  # label and value of the evidence, in reading order
+    close: Decimal  # the close the proposal was made on
+    created_session: date
+    expires_at: datetime | None  # wall clock; None where nothing expires by the clock
+    decided_by: str
+    decided_at: datetime | None
+    decision_reason: str
+    effective_at: datetime | None
+    order_state: OrderState | None
+    order_note: str  # why an order was skipped
+
+    @property
+    def risk_fraction(self) -> float:
+        return next((check.after for check in self.checks if check.name == "risk_per_trade"), 0.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PositionRow:
+    id: UUID
+    symbol: str
+    shares: int
+    entry_session: date
+    entry_price: Decimal
+    stop: Decimal
+    target: Decimal
+    last_close: Decimal
+    last_session: date
+    sessions_held: int
+    max_hold: int
+    unrealised: Decimal
+    r_now: float
+    heat: float  # what the stop still risks, as a fraction of equity
+
+
+@dataclass(frozen=True, kw_only=True)
+class TradeRow:
+    symbol: str
+    setup_type: str
+    entry_session: date
+    exit_session: date
+    exit_reason: ExitReason
+    shares: int
+    pnl: Decimal
+    r_multiple: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class EquityRow:
+    session: date
+    equity: Decimal
+    cash: Decimal
+    heat: float
+    drawdown: float
+    day_return: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentRow:
+    agent: AgentName
+    source: str
+    last_session: date | None
+    last_result: str
+    tasks: int  # on the last session it worked
+    abstained: int
+    success_rate: float | None
+    latency_ms: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRow:
+    slot: Slot
+    session: date
+    state: RunState
+    summary: str
+    desk_time: datetime
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuotaRow:
+    used: int
+    limit: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpendRow:
+    today_usd: Decimal
+    month_usd: Decimal
+    calls: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class TradeTotals:
+    trades: int
+    wins: int
+    mean_r: float | None
+    denials: tuple[tuple[str, int], ...]  # limit and how often it denied a trade
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeskSnapshot:
+    """Everything a console shows of one desk, as of one instant."""
+
+    taken_at: datetime  # wall clock
+    header: DeskHeader
+    regime: RegimeRow | None
+    watch: tuple[WatchRow, ...]
+    approvals: tuple[ApprovalRow, ...]  # pending first, then the latest decided ones
+    positions: tuple[PositionRow, ...]
+    trades: tuple[TradeRow, ...]  # latest first
+    equity: tuple[EquityRow, ...]  # oldest first, up to 250
+    agents: tuple[AgentRow, ...]
+    runs: tuple[RunRow, ...]  # latest first
+    totals: TradeTotals
+    quota: QuotaRow | None  # None: this desk has no vendor
+    spend: SpendRow
+
+    @property
+    def pending(self) -> tuple[ApprovalRow, ...]:
+        return tuple(row for row in self.approvals if row.state is ApprovalState.PENDING)

@@ -1,0 +1,342 @@
+"""The SQL behind a DeskSnapshot, all of it in the caller's transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from uuid import UUID
+
+import psycopg
+
+from storage.records import (
+    AgentName,
+    ApprovalState,
+    LimitCheck,
+    OrderState,
+    Recommendation,
+    SetupType,
+    Stance,
+    TradeTerms,
+)
+from storage.rows import fetch_all, fetch_one
+from storage.snapshot import (
+    AgentRow,
+    ApprovalRow,
+    DeskHeader,
+    DeskSnapshot,
+    EquityRow,
+    PositionRow,
+    RegimeRow,
+    RunRow,
+    SpendRow,
+    TradeRow,
+    TradeTotals,
+    VoteRow,
+    WatchRow,
+)
+
+Connection = psycopg.Connection[tuple[object, ...]]
+
+DECIDED_SHOWN = 20
+TRADES_SHOWN = 30
+RUNS_SHOWN = 60
+EQUITY_SHOWN = 250
+CLOSES_SHOWN = 60
+
+
+def read_snapshot(connection: Connection) -> DeskSnapshot | None:
+    """The desk as of the transaction's start; None before the desk was founded."""
+    header = fetch_one(connection, DeskHeader, _HEADER)
+    if header is None:
+        return None
+    now = fetch_one(connection, _Instant, "select now() as at")
+    assert now is not None
+    return DeskSnapshot(
+        taken_at=now.at,
+        header=header,
+        regime=fetch_one(connection, RegimeRow, _REGIME),
+        watch=fetch_all(connection, WatchRow, _WATCH, {"closes": CLOSES_SHOWN}),
+        approvals=_approvals(connection, _LISTED, [DECIDED_SHOWN]),
+        positions=fetch_all(connection, PositionRow, _POSITIONS),
+        trades=fetch_all(connection, TradeRow, _TRADES, [TRADES_SHOWN]),
+        equity=fetch_all(connection, EquityRow, _EQUITY, [EQUITY_SHOWN])[::-1],
+        agents=fetch_all(connection, AgentRow, _AGENTS),
+        runs=fetch_all(connection, RunRow, _RUNS, [RUNS_SHOWN]),
+        totals=_totals(connection),
+        quota=None,  # no vendor is asked before the desk has a vendor's ledger
+        spend=fetch_one(connection, SpendRow, _SPEND)
+        or SpendRow(today_usd=Decimal(0), month_usd=Decimal(0), calls=0),
+    )
+
+
+def read_approval(connection: Connection, approval_id: UUID) -> ApprovalRow | None:
+    """One approval as it stands."""
+    return next(iter(_approvals(connection, "where a.id = %s", [approval_id])), None)
+
+
+@dataclass(frozen=True)
+class _Instant:
+    at: datetime
+
+
+@dataclass(frozen=True)
+class _Approval:
+    """A row of approvals with its order and its deliberation's checks, before it is put together."""
+
+    id: UUID
+    deliberation_id: UUID
+    short_id: str
+    state: ApprovalState
+    digest: str
+    symbol: str
+    setup_type: SetupType
+    entry_session: date
+    min_entry: Decimal
+    max_entry: Decimal
+    stop: Decimal
+    target: Decimal
+    max_shares: int
+    max_risk: Decimal
+    max_hold: int
+    parameters_version: int
+    limits: Mapping[str, float]
+    risky: bool
+    risky_reasons: tuple[str, ...]
+    recommendation: Recommendation
+    reasoning: str
+    checks: Mapping[str, Mapping[str, float]]
+    facts: tuple[tuple[str, ...], ...]
+    close: Decimal
+    created_session: date
+    expires_at: datetime | None
+    decided_by: str
+    decided_at: datetime | None
+    decision_reason: str
+    effective_at: datetime | None
+    order_state: OrderState | None
+    order_note: str
+
+
+@dataclass(frozen=True)
+class _Vote:
+    deliberation_id: UUID
+    agent: AgentName
+    stance: Stance
+    conviction: float | None
+    source: str
+    reason: str
+    veto_only: bool
+
+
+@dataclass(frozen=True)
+class _Count:
+    name: str
+    count: int
+
+
+@dataclass(frozen=True)
+class _Trades:
+    trades: int
+    wins: int
+    mean_r: float | None
+
+
+def _approvals(connection: Connection, which: str, parameters: list[object]) -> tuple[ApprovalRow, ...]:
+    rows = fetch_all(connection, _Approval, _APPROVALS + which, parameters)
+    votes = fetch_all(connection, _Vote, _VOTES, [[row.deliberation_id for row in rows]])
+    return tuple(_approval(row, votes) for row in rows)
+
+
+def _approval(row: _Approval, votes: tuple[_Vote, ...]) -> ApprovalRow:
+    return ApprovalRow(
+        id=row.id,
+        short_id=row.short_id,
+        state=row.state,
+        digest=row.digest,
+        terms=TradeTerms(
+            symbol=row.symbol,
+            setup_type=row.setup_type,
+            entry_session=row.entry_session,
+            min_entry=row.min_entry,
+            max_entry=row.max_entry,
+            stop=row.stop,
+            target=row.target,
+            max_shares=row.max_shares,
+            max_risk=row.max_risk,
+            max_hold=row.max_hold,
+            parameters_version=row.parameters_version,
+            limits=row.limits,
+        ),
+        risky=row.risky,
+        risky_reasons=row.risky_reasons,
+        recommendation=row.recommendation,
+        reasoning=row.reasoning,
+        checks=tuple(
+            LimitCheck(name=name, limit=check["limit"], before=check["before"], after=check["after"])
+            for name, check in row.checks.items()
+        ),
+        votes=tuple(
+            VoteRow(
+                agent=vote.agent,
+                stance=vote.stance,
+                conviction=vote.conviction,
+                source=vote.source,
+                reason=vote.reason,
+                veto_only=vote.veto_only,
+            )
+            for vote in votes
+            if vote.deliberation_id == row.deliberation_id
+        ),
+        facts=tuple((fact[0], fact[1]) for fact in row.facts),
+        close=row.close,
+        created_session=row.created_session,
+        expires_at=row.expires_at,
+        decided_by=row.decided_by,
+        decided_at=row.decided_at,
+        decision_reason=row.decision_reason,
+        effective_at=row.effective_at,
+        order_state=row.order_state,
+        order_note=row.order_note,
+    )
+
+
+def _totals(connection: Connection) -> TradeTotals:
+    trades = fetch_one(connection, _Trades, _TOTALS)
+    denials = fetch_all(connection, _Count, _DENIALS)
+    return TradeTotals(
+        trades=trades.trades if trades else 0,
+        wins=trades.wins if trades else 0,
+        mean_r=trades.mean_r if trades else None,
+        denials=tuple((denial.name, denial.count) for denial in denials),
+    )
+
+
+_HEADER = """
+    select name, kind, state, verdict_mode, history_title, survivors, first_session, last_session, desk_time,
+           host_seen_at, start_equity, sessions_total,
+           (select max(session) from runs where slot = 'settle') as session,
+           (select count(*) from runs where slot = 'digest') as sessions_done
+      from desk
+"""
+
+_REGIME = """
+    select session, direction, volatility, bear_probability, index_symbol, index_close, sma200,
+           index_close / sma200 - 1 as distance, volatility_source, volatility_value,
+           coalesce((select min(later.session) from regime_readings later
+                      where later.session > (select max(other.session) from regime_readings other
+                                              where other.direction <> r.direction)),
+                    (select min(session) from regime_readings)) as switched_on
+      from regime_readings r order by session desc limit 1
+"""
+
+_WATCH = """
+    with screened as (
+        select * from screener_results
+         where session = (select max(session) from runs where slot = 'screen')
+    ), watched as (
+        select symbol from screened
+        union select symbol from positions where state = 'open'
+        union select symbol from approvals where state = 'pending'
+    )
+    select w.symbol, i.name, coalesce(i.sector, '') as sector, b.closes[1] as close,
+           b.closes[1] / nullif(b.closes[2], 0) - 1 as change, b.sessions[1] as bar_session,
+           s.composite_score as score, (s.technical_snapshot ->> 'rsi14')::float8 as rsi14,
+           s.thesis, s.confidence, coalesce(s.source, '') as source, coalesce(s.reasoning, '') as reasoning,
+           exists (select 1 from positions p where p.symbol = w.symbol and p.state = 'open') as held,
+           coalesce((select array_agg(close order by nr desc)
+                       from unnest(b.closes) with ordinality as c (close, nr)), '{}') as closes
+      from watched w
+      join instruments i on i.symbol = w.symbol
+      left join screened s on s.symbol = w.symbol
+      left join lateral (
+          select array_agg(last.close::float8) as closes, array_agg(last.session) as sessions
+            from (select close, session from bars
+                   where symbol = w.symbol and close is not null
+                   order by session desc limit %(closes)s) last
+      ) b on true
+     order by s.composite_score desc nulls last, w.symbol
+"""
+
+_APPROVALS = """
+    select a.id, a.deliberation_id, a.short_id, a.state, a.digest, a.symbol, a.setup_type, a.entry_session,
+           a.min_entry, a.max_entry, a.stop, a.target, a.max_shares, a.max_risk, a.max_hold,
+           a.parameters_version, a.limits, a.risky, a.risky_reasons, a.recommendation, a.reasoning, d.checks,
+           a.facts, a.close, a.created_session, a.expires_at, coalesce(a.decided_by, '') as decided_by,
+           a.decided_at, coalesce(a.decision_reason, '') as decision_reason, a.effective_at,
+           o.state as order_state, coalesce(o.note, '') as order_note
+      from approvals a
+      join deliberations d on d.id = a.deliberation_id
+      left join orders o on o.approval_id = a.id
+"""
+
+_LISTED = """
+     where a.state = 'pending' or a.id in (
+           select id from approvals where state <> 'pending'
+            order by entry_session desc, decided_at desc nulls last, symbol limit %s)
+     order by (a.state = 'pending') desc, a.entry_session desc, d.rank, a.symbol
+"""
+
+_VOTES = """
+    select deliberation_id, agent_name as agent, stance, conviction, source, reason, veto_only
+      from votes where deliberation_id = any(%s)
+     order by veto_only, array_position(array['research', 'news', 'strategy', 'risk'], agent_name::text)
+"""
+
+_POSITIONS = """
+    select p.id, p.symbol, p.shares, p.entry_session, p.entry_price, p.stop, p.target, p.last_close,
+           p.last_session, p.max_hold,
+           (select count(*) from runs
+             where slot = 'settle' and session > p.entry_session) as sessions_held,
+           round((p.last_close - p.entry_price) * p.shares, 2) as unrealised,
+           (p.last_close - p.entry_price) / nullif(p.entry_price - p.initial_stop, 0) as r_now,
+           greatest(p.entry_price - p.stop, 0) * p.shares
+             / (select equity from equity order by session desc limit 1) as heat
+      from positions p where p.state = 'open' order by p.symbol
+"""
+
+_TRADES = """
+    select t.symbol, t.setup_type, p.entry_session, p.closed_session as exit_session, t.exit_reason,
+           t.quantity as shares, t.pnl, t.r_multiple
+      from trade_outcomes t join positions p on p.id = t.position_id
+     order by p.closed_session desc, t.symbol limit %s
+"""
+
+_EQUITY = """
+    select session, equity, cash, heat, drawdown, day_return from equity order by session desc limit %s
+"""
+
+_AGENTS = """
+    select m.agent_name as agent, 'rules' as source, m.date as last_session,
+           m.tasks_completed + m.abstained as tasks, m.abstained, m.success_rate,
+           m.avg_latency_ms as latency_ms,
+           m.tasks_completed || ' done' || case when m.abstained > 0
+               then ', ' || m.abstained || ' abstained' else '' end as last_result
+      from agent_metrics m
+      join (select agent_name, max(date) as date from agent_metrics group by 1) latest
+        on (latest.agent_name, latest.date) = (m.agent_name, m.date)
+     order by array_position(array['regime', 'research', 'news', 'strategy', 'risk'], m.agent_name::text)
+"""
+
+_RUNS = """
+    select slot, session, state, summary, desk_time, seconds
+      from runs order by session desc, desk_time desc limit %s
+"""
+
+_TOTALS = """
+    select count(*) as trades, count(*) filter (where pnl > 0) as wins, avg(r_multiple) as mean_r
+      from trade_outcomes
+"""
+
+_DENIALS = """
+    select denied_by as name, count(*) as count from deliberations
+     where denied_by is not null group by 1 order by 2 desc, 1
+"""
+
+_SPEND = """
+    select coalesce(sum(cost_usd) filter (where created_at >= date_trunc('day', now())), 0) as today_usd,
+           coalesce(sum(cost_usd) filter (where created_at >= date_trunc('month', now())), 0) as month_usd,
+           count(*) as calls
+      from llm_interactions
+"""
