@@ -1,0 +1,206 @@
+"""The command line. Each command imports what it needs when it runs: `--help` loads nothing."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from datetime import date, datetime
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, ParamSpec
+
+import typer
+
+from storage.errors import OperatorError
+from storage.records import VerdictMode
+
+P = ParamSpec("P")
+
+REFUSED = 2  # exit code of everything the operator can put right
+INTERRUPTED = 130
+
+app = typer.Typer(
+    help="Quorum: the operator console of a multi-agent trading desk. Without a command it opens the console.",
+    no_args_is_help=False,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+history = typer.Typer(help="History packs: folders of real market data to replay.", no_args_is_help=True)
+desks = typer.Typer(help="The desks on this machine: each is one database.", no_args_is_help=True)
+db = typer.Typer(help="The database schema.", no_args_is_help=True)
+app.add_typer(history, name="history")
+app.add_typer(desks, name="desks")
+app.add_typer(db, name="db")
+
+HistoryOption = Annotated[
+    str, typer.Option("--history", help="A pack: a folder, an imported name, or `sample`.")
+]
+FromOption = Annotated[datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First session.")]
+ToOption = Annotated[datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last session.")]
+DeskOption = Annotated[str | None, typer.Option("--desk", help="Name of the desk, a database of its own.")]
+SpeedOption = Annotated[
+    float | None, typer.Option("--speed", min=0.01, help="Sessions a second; as fast as it goes without.")
+]
+VerdictsOption = Annotated[VerdictMode | None, typer.Option("--verdicts", help="Who answers the approvals.")]
+AskTimeoutOption = Annotated[
+    float, typer.Option("--ask-timeout", min=0.1, help="Seconds an approval waits before it is rejected.")
+]
+FreshOption = Annotated[bool, typer.Option("--fresh", help="Begin anew, dropping what the desk holds.")]
+
+
+def one_line(command: Callable[P, None]) -> Callable[P, None]:
+    """What the operator can put right is one line on stderr and exit code 2, never a traceback."""
+
+    @wraps(command)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except OperatorError as error:
+            typer.echo(f"quorum: {error}", err=True)
+            raise typer.Exit(REFUSED) from error
+
+    return guarded
+
+
+@app.command()
+@one_line
+def replay(
+    history: HistoryOption = "sample",
+    first: FromOption = None,
+    last: ToOption = None,
+    desk: DeskOption = None,
+    verdicts: VerdictsOption = None,
+    speed: SpeedOption = None,
+    ask_timeout: AskTimeoutOption = 600.0,
+    fresh: FreshOption = False,
+    headless: Annotated[bool, typer.Option("--headless", help="Without the console.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="End with one JSON object.")] = False,
+) -> None:
+    """Let the desk work through real market history, in the console or headless."""
+    from app.commands import replay as command
+
+    order = command.ReplayOrder(
+        history=history,
+        first=_day(first),
+        last=_day(last),
+        desk=desk,
+        verdicts=verdicts or (VerdictMode.RECOMMENDED if headless else VerdictMode.ASK),
+        speed=speed,
+        ask_timeout_s=ask_timeout,
+        fresh=fresh,
+    )
+    if not headless:
+        command.open_console(order)
+    elif not command.run_headless(order, as_json=as_json):
+        raise typer.Exit(INTERRUPTED)
+
+
+@app.command(hidden=True)
+@one_line
+def host(
+    history: HistoryOption = "sample",
+    first: FromOption = None,
+    last: ToOption = None,
+    desk: DeskOption = None,
+    verdicts: VerdictsOption = None,
+    speed: SpeedOption = None,
+    ask_timeout: AskTimeoutOption = 600.0,
+    fresh: FreshOption = False,
+) -> None:
+    """Drive the desk a console shows; started by the console, not by hand."""
+    from app.commands import replay as command
+
+    asked = command.ReplayOrder(
+        history=history,
+        first=_day(first),
+        last=_day(last),
+        desk=desk,
+        verdicts=verdicts or VerdictMode.ASK,
+        speed=speed,
+        ask_timeout_s=ask_timeout,
+        fresh=fresh,
+    )
+    command.run_host(asked if len(sys.argv) > 2 else command.FIRST_DESK)
+
+
+@app.command()
+@one_line
+def regime(
+    history: HistoryOption = "sample",
+    first: FromOption = None,
+    last: ToOption = None,
+    csv: Annotated[bool, typer.Option("--csv", help="date,direction,volatility,probability")] = False,
+) -> None:
+    """Read the regime of each session from the data up to it."""
+    from app.commands.regime import print_regimes
+
+    print_regimes(history, _day(first), _day(last), csv=csv)
+
+
+@history.command("import")
+@one_line
+def history_import(
+    folder: Annotated[Path, typer.Argument(help="The folder to check and copy.")],
+    name: Annotated[str | None, typer.Option("--name", help="Its name from now on.")] = None,
+) -> None:
+    """Check a history pack and keep a copy, so that `--history NAME` finds it."""
+    from agents.market.history import import_pack
+    from app.settings import load_settings
+
+    pack = import_pack(folder, load_settings().library, name)
+    typer.echo(f"{pack.name}: {len(pack.instruments)} symbols, {pack.first} to {pack.last}")
+
+
+@desks.command("list")
+@one_line
+def desks_list() -> None:
+    """Name every desk."""
+    from app.commands.desks import print_desks
+
+    print_desks()
+
+
+@desks.command("drop")
+@one_line
+def desks_drop(name: str) -> None:
+    """Remove a HISTORY desk and all it remembers."""
+    from app.commands.desks import drop_desk
+
+    drop_desk(name)
+
+
+@db.command("upgrade")
+@one_line
+def db_upgrade(desk: DeskOption = None) -> None:
+    """Bring a desk's database to this version's schema."""
+    from app.commands.desks import upgrade_desk
+
+    upgrade_desk(desk)
+
+
+@db.command("check")
+@one_line
+def db_check() -> None:
+    """Prove on a scratch database that the migrations give the models' schema, up, down and up again."""
+    from app.commands.desks import check_schema
+
+    check_schema()
+
+
+@app.command()
+@one_line
+def console(
+    arguments: Annotated[list[str] | None, typer.Argument(help="As for replay.")] = None,
+) -> None:
+    """Open the console, as `quorum` alone does."""
+    from app.commands.replay import exec_console
+
+    exec_console(arguments or [])
+
+
+def _day(moment: datetime | None) -> date | None:
+    return moment.date() if moment else None
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,192 @@
+"""`quorum replay` and the host of a console: one order, run headless or for a screen."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+import os
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+
+import typer
+
+from agents.market.clock import SystemClock
+from agents.market.history import HistoryPack, find_pack, load_pack
+from app.runtime.founding import ReplayRequest, choose_desk, found_desk, sessions_of
+from app.runtime.host import drive_until_alone, say
+from app.runtime.replay import Pace, Replay
+from app.runtime.report import ReplayReport, read_report
+from app.settings import Settings, load_settings
+from app.wiring import desk_parts
+from storage.records import DeskKind, VerdictMode
+from storage.server import Server, open_server
+
+CONSOLE_UNDO_S = 5  # a simulated clock stands still until then, so the wait is kept short
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplayOrder:
+    """A replay as asked for on the command line."""
+
+    history: str
+    first: date | None
+    last: date | None
+    desk: str | None
+    verdicts: VerdictMode
+    speed: float | None
+    ask_timeout_s: float
+    fresh: bool
+
+
+# What `quorum` alone opens: the bundled history, from where the first proposals are a few sessions away.
+FIRST_DESK = ReplayOrder(
+    history="sample",
+    first=date(2001, 6, 1),
+    last=None,
+    desk="history",
+    verdicts=VerdictMode.ASK,
+    speed=0.5,
+    ask_timeout_s=600.0,
+    fresh=False,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreparedReplay:
+    """A replay whose desk stands."""
+
+    desk: str
+    conninfo: str
+    pack: HistoryPack
+    replay: Replay
+
+
+def run_headless(order: ReplayOrder, *, as_json: bool) -> bool:
+    """Run to the end and print the report; False when a signal stopped it before."""
+    started = time.monotonic()
+    settings = load_settings()
+    prepared = asyncio.run(prepare(open_server(settings.home, settings.database_url), settings, order))
+    typer.echo(f"desk {prepared.desk}: running; the same command resumes it when it is stopped", err=True)
+    if not asyncio.run(_until_signalled(prepared.replay)):
+        typer.echo(f"desk {prepared.desk}: stopped; the same command resumes it", err=True)
+        return False
+    report = read_report(prepared.conninfo, prepared.pack, time.monotonic() - started)
+    typer.echo(json.dumps(_plain(report)) if as_json else _sentences(report))
+    return True
+
+
+def run_host(order: ReplayOrder) -> None:
+    """Prepare the desk, tell the console where it is, drive it until the console is gone."""
+    settings = load_settings()
+    say("progress", message="starting the database")
+    server = open_server(settings.home, settings.database_url)
+    say("progress", message="reading the history pack")
+
+    async def host() -> None:
+        prepared = await prepare(server, settings, order)
+        say("desk", desk=prepared.desk, conninfo=prepared.conninfo)
+        await drive_until_alone(prepared.replay.run, lifeline=sys.stdin)
+
+    asyncio.run(host())
+
+
+async def prepare(server: Server, settings: Settings, order: ReplayOrder) -> PreparedReplay:
+    """Load the pack, open or found the desk. Raises OperatorError."""
+    pack = load_pack(find_pack(order.history, settings.library))
+    sessions = sessions_of(pack, order.first, order.last)
+    parts = desk_parts(settings, DeskKind.HISTORY)
+    request = ReplayRequest(
+        desk=order.desk,
+        pack=pack,
+        first=sessions[0],
+        last=sessions[-1],
+        verdicts=order.verdicts,
+        start_equity=settings.start_equity,
+        undo_s=CONSOLE_UNDO_S if order.verdicts is VerdictMode.ASK else 0,
+        fresh=order.fresh,
+    )
+    desk = choose_desk(server, request, parts)
+    wall = SystemClock()
+    version = await found_desk(server, desk, request, sessions, parts, wall)
+    database = server.desk_database(desk)
+    return PreparedReplay(
+        desk=desk,
+        conninfo=server.conninfo(database),
+        pack=pack,
+        replay=Replay(
+            server=server,
+            database=database,
+            pack=pack,
+            sessions=sessions,
+            parts=parts,
+            parameters_version=version,
+            pace=Pace(
+                verdicts=order.verdicts,
+                ask_timeout_s=order.ask_timeout_s,
+                sessions_per_second=order.speed,
+            ),
+            wall=wall,
+        ),
+    )
+
+
+def open_console(order: ReplayOrder) -> None:
+    """Replace this process by a console whose host carries out the order."""
+    given = {
+        "--history": order.history,
+        "--from": order.first,
+        "--to": order.last,
+        "--desk": order.desk,
+        "--verdicts": order.verdicts,
+        "--speed": order.speed,
+        "--ask-timeout": order.ask_timeout_s,
+    }
+    arguments = [text for name, value in given.items() if value is not None for text in (name, str(value))]
+    exec_console([*arguments, *(["--fresh"] if order.fresh else [])])
+
+
+def exec_console(arguments: list[str]) -> None:
+    """Replace this process by the console, so that nothing of the command line stays in its memory."""
+    os.execv(sys.executable, [sys.executable, "-I", "-m", "app.console", *arguments])
+
+
+async def _until_signalled(replay: Replay) -> bool:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return await replay.run(stop)
+
+
+def _plain(report: ReplayReport) -> dict[str, object]:
+    """The report as JSON values; money as numbers with two decimals."""
+    return {name: _json_value(value) for name, value in dataclasses.asdict(report).items()}
+
+
+def _json_value(value: object) -> object:
+    if isinstance(value, Decimal):
+        return float(value)
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, dict):
+        return {name: _json_value(item) for name, item in value.items()}
+    return value
+
+
+def _sentences(report: ReplayReport) -> str:
+    won = "-" if report.win_rate is None else f"{report.win_rate:.1%}"
+    mean = "-" if report.mean_r is None else f"{report.mean_r:+.3f} R"
+    lines = [
+        f"desk {report.desk}: {report.first_session} to {report.last_session}, {report.sessions} sessions "
+        f"in {report.seconds:.0f} s" + "".join(f" [{stamp}]" for stamp in report.stamps),
+        f"equity {report.start_equity:,.2f} to {report.final_equity:,.2f} dollars, "
+        f"worst drawdown {report.max_drawdown:.1%}",
+        f"trades {report.trades}, won {won}, mean {mean}; regime switches {report.regime_switches}",
+        *(f"benchmark {name}: {value:,.2f}" for name, value in report.benchmarks.items()),
+        "denied: " + (", ".join(f"{name} {count}" for name, count in report.denials.items()) or "nothing"),
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,227 @@
+"""Open a replay's desk where it stands, or found it: identity, universe, warm-up bars, cash, parameters."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+
+import psycopg
+from sqlalchemy import update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from agents.market.clock import Clock
+from agents.market.history import HistoryPack
+from app.runtime.replay import DRIVER_LOCK
+from app.runtime.step import DeskParts, due_at
+from storage import schema
+from storage.engine import open_engine
+from storage.errors import OperatorError
+from storage.journal import Journal
+from storage.ledger import Ledger
+from storage.memory import AgentMemory
+from storage.models import Bar, CashEvent, DeskRow, Instrument
+from storage.records import CashKind, DeskKind, DeskState, Slot, VerdictMode, to_price
+from storage.server import Server
+
+WARM_UP = 252  # sessions before the first one: what SMA200 and the 52-week range need
+UNDO_RISKY_FACTOR = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplayRequest:
+    """What is asked for. `desk` None resumes the same request's unfinished desk or founds a new one."""
+
+    desk: str | None
+    pack: HistoryPack
+    first: date
+    last: date
+    verdicts: VerdictMode
+    start_equity: Decimal
+    undo_s: int
+    fresh: bool
+
+
+def sessions_of(pack: HistoryPack, first: date | None, last: date | None) -> list[date]:
+    """The sessions to replay, by default all with a year of bars before them. Raises OperatorError."""
+    every = pack.sessions(pack.first, pack.last)
+    for day, name in ((first, "--from"), (last, "--to")):
+        if day is not None and not pack.first <= day <= pack.last:
+            raise OperatorError(
+                f"{name} {day} lies outside the pack {pack.name}", f"choose from {pack.first} to {pack.last}"
+            )
+    start = first or every[min(WARM_UP, len(every) - 1)]
+    sessions = [session for session in every if start <= session <= (last or pack.last)]
+    if not sessions:
+        raise OperatorError(f"there is no session from {start} to {last}", "let --to come after --from")
+    return sessions
+
+
+def choose_desk(server: Server, request: ReplayRequest, parts: DeskParts) -> str:
+    """The desk named, else the unfinished one of the same request, else a new name."""
+    if request.desk is not None:
+        return request.desk
+    base = f"replay-{_fingerprint(request, parts)}"
+    names = (base if n == 1 else f"{base}-{n}" for n in range(1, 1_000_000))
+    return next(_unfinished_or_new(server, names, fresh=request.fresh))
+
+
+async def found_desk(
+    server: Server, desk: str, request: ReplayRequest, sessions: list[date], parts: DeskParts, wall: Clock
+) -> int:
+    """Make sure the desk is there and is this request's; returns the version of its parameters.
+
+    All of a founding is one transaction. Raises OperatorError when the desk holds another history.
+    """
+    if request.fresh:
+        server.drop_desk(desk)
+    server.create_desk(desk)
+    conninfo = server.conninfo(server.desk_database(desk))
+    schema.upgrade(conninfo)
+    engine = open_engine(conninfo)
+    try:
+        async with AsyncSession(engine) as database, database.begin():
+            journal = Journal(database)
+            found = await journal.desk()
+            if found is None:
+                await _found(database, desk, request, sessions, parts)
+            else:
+                _same_history(found, request, sessions)
+                await database.execute(
+                    update(DeskRow).values(
+                        verdict_mode=request.verdicts,
+                        undo_s=request.undo_s,
+                        undo_risky_s=_undo_risky(request),
+                    )
+                )
+            return await journal.parameters_in_force(
+                parameters={"oversold_bounce": parts.oversold_bounce.model_dump(mode="json")},
+                limits=parts.limits.model_dump(mode="json"),
+                costs=parts.costs.model_dump(mode="json"),
+                screen=parts.screen.model_dump(mode="json"),
+                reason="settings" if found else "founding",
+                now=wall.now(),
+            )
+    finally:
+        await engine.dispose()
+
+
+async def _found(
+    database: AsyncSession, desk: str, request: ReplayRequest, sessions: list[date], parts: DeskParts
+) -> None:
+    pack, opened = request.pack, due_at(sessions[0], Slot.CUTOFF)
+    Journal(database).found_desk(
+        DeskRow(
+            id=1,
+            name=desk,
+            kind=DeskKind.HISTORY,
+            state=DeskState.RUNNING,
+            verdict_mode=request.verdicts,
+            history_title=pack.title,
+            history_digest=pack.digest,
+            survivors=pack.survivors,
+            first_session=sessions[0],
+            last_session=sessions[-1],
+            start_equity=request.start_equity,
+            desk_time=opened,
+            host_seen_at=None,
+            sessions_total=len(sessions),
+            undo_s=request.undo_s,
+            undo_risky_s=_undo_risky(request),
+            created_at=opened,
+        )
+    )
+    Ledger(database).deposit(
+        CashEvent(
+            kind=CashKind.DEPOSIT,
+            amount=request.start_equity,
+            session=sessions[0],
+            note="opening balance",
+            created_at=opened,
+        )
+    )
+    memory = AgentMemory(database)
+    await memory.store_instruments(
+        [
+            Instrument(
+                symbol=known.symbol,
+                name=known.name,
+                sector=known.sector,
+                industry=known.industry,
+                asset_type=known.asset_type,
+            )
+            for known in pack.instruments.values()
+        ]
+    )
+    await memory.store_bars(list(_warm_up_bars(pack, sessions[0])))
+
+
+def _warm_up_bars(pack: HistoryPack, first: date) -> Iterator[Bar]:
+    """The complete bars of the year before the first session."""
+    before = pack.sessions(pack.first, first)[:-1][-WARM_UP:]
+    for symbol in pack.instruments:
+        series = pack.bars(symbol)
+        for session in before:
+            bar = series.on(session)
+            if bar is not None:
+                yield Bar(
+                    symbol=symbol,
+                    session=session,
+                    open=to_price(bar.open),
+                    high=to_price(bar.high),
+                    low=to_price(bar.low),
+                    close=to_price(bar.close),
+                    volume=bar.volume,
+                )
+
+
+def _same_history(found: DeskRow, request: ReplayRequest, sessions: list[date]) -> None:
+    held = (found.history_digest, found.first_session, found.last_session, found.start_equity)
+    asked = (request.pack.digest, sessions[0], sessions[-1], request.start_equity)
+    if held != asked:
+        raise OperatorError(
+            f"desk {found.name} holds another replay ({found.history_title}, "
+            f"{found.first_session} to {found.last_session}, {found.start_equity} dollars)",
+            "choose another --desk, or replace it with --fresh",
+        )
+
+
+def _undo_risky(request: ReplayRequest) -> int:
+    return request.undo_s * UNDO_RISKY_FACTOR
+
+
+def _fingerprint(request: ReplayRequest, parts: DeskParts) -> str:
+    """Eight hex digits of everything that decides what a replay does."""
+    identity = [
+        request.pack.digest,
+        request.first,
+        request.last,
+        request.verdicts,
+        request.start_equity,
+        *(
+            model.model_dump_json()
+            for model in (parts.limits, parts.costs, parts.screen, parts.oversold_bounce)
+        ),
+    ]
+    return hashlib.sha256(json.dumps(identity, default=str).encode()).hexdigest()[:8]
+
+
+def _unfinished_or_new(server: Server, names: Iterator[str], *, fresh: bool) -> Iterator[str]:
+    there = set(server.desks())
+    for name in names:
+        if name not in there or (not fresh and _may_resume(server.conninfo(server.desk_database(name)))):
+            yield name
+
+
+def _may_resume(conninfo: str) -> bool:
+    """Whether a desk is unfinished and nobody drives it. One that was never founded counts as unfinished."""
+    with psycopg.connect(conninfo, autocommit=True, connect_timeout=10) as connection:
+        if connection.execute("select to_regclass('desk')").fetchone() == (None,):
+            return True
+        row = connection.execute("select state from desk").fetchone()
+        if row is not None and row[0] == DeskState.FINISHED:
+            return False
+        return connection.execute("select pg_try_advisory_lock(%s)", [DRIVER_LOCK]).fetchone() == (True,)

@@ -1,0 +1,157 @@
+"""The morning of a session: the verdict cutoff, then what the open makes of the approved entries."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+
+from agents.trading.book import OpenPosition, mark
+from agents.trading.broker import EntryFill, EntrySkip, fill_entry
+from agents.trading.limits import BookView
+from app.runtime.step import Step, StepResult, held
+from storage.models import Approval, Fill, Order, Position
+from storage.records import (
+    ApprovalState,
+    OrderSide,
+    OrderState,
+    PositionState,
+    TradeTerms,
+    to_price,
+    uuid7,
+)
+
+
+async def cutoff(step: Step) -> StepResult:
+    """Approvals for this open become resting orders; those nobody answered expire."""
+    placed = expired = 0
+    for approval in await step.ledger.approvals_for(step.session):
+        if approval.state is ApprovalState.PENDING:
+            approval.state = ApprovalState.EXPIRED
+            expired += 1
+        elif approval.state is ApprovalState.APPROVED:
+            step.ledger.place(
+                Order(
+                    client_order_id=f"entry-{approval.id}",
+                    approval_id=approval.id,
+                    symbol=approval.symbol,
+                    side=OrderSide.BUY,
+                    shares=approval.max_shares,
+                    session=step.session,
+                    state=OrderState.RESTING,
+                    note="",
+                    created_at=step.now,
+                )
+            )
+            placed += 1
+    return StepResult(
+        f"{placed} approved for the open, {expired} expired unanswered",
+        {"placed": placed, "expired": expired},
+    )
+
+
+async def open_session(step: Step) -> StepResult:
+    """Fill or skip every resting entry at the open, best rank first, each against what the last one left."""
+    positions = [held(position) for position in await step.ledger.open_positions()]
+    book = await _book_at_open(step, positions)
+    filled, skipped = [], []
+    for order, approval in await step.ledger.resting_entries(step.session):
+        bar = step.view.bars(order.symbol).on(step.session)
+        answer = fill_entry(terms_of(approval), bar, book, step.parts.limits, step.parts.costs)
+        if isinstance(answer, EntrySkip):
+            order.state = OrderState.SKIPPED
+            order.note = f"{answer.reason}: {answer.note}"
+            skipped.append(order.symbol)
+            continue
+        assert bar is not None
+        await _enter(step, order, approval, answer, reference=to_price(bar.open))
+        filled.append(order.symbol)
+        book = replace(
+            book,
+            cash=book.cash - answer.amount - answer.fee,
+            heat_usd=book.heat_usd + answer.risk,
+            held=book.held | {order.symbol},
+        )
+    if not filled and not skipped:
+        return StepResult("no entries were waiting", {"filled": [], "skipped": []})
+    summary = ", ".join([*(f"bought {name}" for name in filled), *(f"skipped {name}" for name in skipped)])
+    return StepResult(summary, {"filled": list(filled), "skipped": list(skipped)})
+
+
+def terms_of(approval: Approval) -> TradeTerms:
+    """What an approval binds."""
+    return TradeTerms(
+        symbol=approval.symbol,
+        setup_type=approval.setup_type,
+        entry_session=approval.entry_session,
+        min_entry=approval.min_entry,
+        max_entry=approval.max_entry,
+        stop=approval.stop,
+        target=approval.target,
+        max_shares=approval.max_shares,
+        max_risk=approval.max_risk,
+        max_hold=approval.max_hold,
+        parameters_version=approval.parameters_version,
+        limits={name: float(str(value)) for name, value in approval.limits.items()},
+    )
+
+
+async def _book_at_open(step: Step, positions: list[OpenPosition]) -> BookView:
+    """The account marked at this session's opens; its day runs from the last close."""
+    opens = {
+        position.symbol: to_price(bar.open)
+        for position in positions
+        if (bar := step.view.bars(position.symbol).on(step.session)) is not None
+    }
+    marked = mark(positions, await step.ledger.cash(), opens)
+    last = await step.ledger.last_equity()
+    return BookView(
+        equity=marked.equity,
+        cash=marked.cash,
+        heat_usd=marked.heat_usd,
+        day_return=float(marked.equity / last.equity - 1) if last is not None else 0.0,
+        held=frozenset(position.symbol for position in positions),
+    )
+
+
+async def _enter(
+    step: Step, order: Order, approval: Approval, answer: EntryFill, *, reference: Decimal
+) -> None:
+    order.state = OrderState.FILLED
+    order.note = f"{answer.shares} of {approval.max_shares} at {answer.price}"
+    position = Position(
+        id=uuid7(),
+        approval_id=approval.id,
+        symbol=order.symbol,
+        setup_type=approval.setup_type,
+        shares=answer.shares,
+        entry_session=step.session,
+        entry_price=answer.price,
+        entry_fee=answer.fee,
+        stop=approval.stop,
+        initial_stop=approval.stop,
+        target=approval.target,
+        max_hold=approval.max_hold,
+        low_since=answer.price,
+        high_since=answer.price,
+        last_close=answer.price,
+        last_session=step.session,
+        state=PositionState.OPEN,
+    )
+    await step.ledger.open_position(position)
+    order.position_id = position.id
+    await step.ledger.book_fill(
+        Fill(
+            id=uuid7(),
+            order_id=order.id,
+            position_id=position.id,
+            symbol=order.symbol,
+            side=OrderSide.BUY,
+            shares=answer.shares,
+            price=answer.price,
+            reference_price=reference,
+            fee=answer.fee,
+            session=answer.session,
+            created_at=step.now,
+        ),
+        note=f"bought {answer.shares} {order.symbol}",
+    )

@@ -1,0 +1,210 @@
+"""A simulated desk: the steps of each session called in order over a history pack, by a clock that is told.
+
+Every step is one transaction that also writes its run row, so a replay killed anywhere resumes at the first
+step without one and nothing happens twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import date
+
+import psycopg
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+
+from agents.market.bars import MarketView
+from agents.market.clock import Clock
+from agents.market.history import HistoryPack
+from app.runtime import evening, morning, settle
+from app.runtime.step import DeskParts, Step, StepResult, due_at
+from app.runtime.verdicts import answer_approvals, pause
+from storage.engine import open_engine
+from storage.errors import DeskTaken, OperatorError
+from storage.events import Topic, announce
+from storage.journal import Journal
+from storage.models import Run
+from storage.records import RunState, Slot, VerdictMode
+from storage.server import Server
+
+DRIVER = "desk"
+STEPS: dict[Slot, Callable[[Step], Awaitable[StepResult]]] = {
+    Slot.CUTOFF: morning.cutoff,
+    Slot.OPEN: morning.open_session,
+    Slot.SETTLE: settle.settle,
+    Slot.REGIME: evening.read_regime,
+    Slot.SCREEN: evening.screen_universe,
+    Slot.DELIBERATE: evening.deliberate,
+    Slot.DIGEST: evening.digest,
+}
+assert tuple(STEPS) == tuple(Slot)
+
+DRIVER_LOCK = 0x51554F53  # held by the one process that drives a desk
+DRIVER_PATIENCE_S = 5.0
+RECONNECTS = 8
+RECONNECT_PAUSE_S = 0.25
+STEADY_S = 10.0  # a connection that lasted this long starts the count afresh
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pace:
+    """How a replay moves. `sessions_per_second` None is as fast as it goes."""
+
+    verdicts: VerdictMode
+    ask_timeout_s: float
+    sessions_per_second: float | None
+
+
+class Replay:
+    """Drives one desk over one history until its end or until told to stop."""
+
+    def __init__(
+        self,
+        *,
+        server: Server,
+        database: str,
+        pack: HistoryPack,
+        sessions: list[date],
+        parts: DeskParts,
+        parameters_version: int,
+        pace: Pace,
+        wall: Clock,
+    ) -> None:
+        self._server = server
+        self._conninfo = server.conninfo(database)
+        self._pack = pack
+        self._sessions = sessions
+        self._parts = parts
+        self._version = parameters_version
+        self._pace = pace
+        self._wall = wall
+
+    async def run(self, stop: asyncio.Event) -> bool:
+        """Run to the end of the history; False when `stop` was set first.
+
+        A lost database is brought back and the replay goes on from what is committed. Raises OperatorError
+        when it stays away, when its disk is full, or when another process drives this desk.
+        """
+        lost = 0
+        while True:
+            started = time.monotonic()
+            try:
+                return await self._drive(stop)
+            except (DBAPIError, psycopg.Error) as broken:
+                if not _connection_lost(broken):
+                    raise
+                lost = 1 if time.monotonic() - started > STEADY_S else lost + 1
+                if lost > RECONNECTS:
+                    raise OperatorError(
+                        f"the database went away {lost} times in a row",
+                        "look into server.log in the postgres folder of QUORUM_HOME",
+                    ) from broken
+                await asyncio.sleep(RECONNECT_PAUSE_S * lost)
+                await asyncio.to_thread(self._server.ensure)
+
+    async def _drive(self, stop: asyncio.Event) -> bool:
+        engine = open_engine(self._conninfo)
+        try:
+            async with driving(self._conninfo):
+                return await self._go_on(engine, stop)
+        finally:
+            await engine.dispose()
+
+    async def _go_on(self, engine: AsyncEngine, stop: asyncio.Event) -> bool:
+        async with AsyncSession(engine) as database:
+            done = await Journal(database).done_slots()
+        for index, session in enumerate(self._sessions):
+            todo = [slot for slot in Slot if (session, slot) not in done]
+            if not todo:
+                continue
+            started = time.monotonic()
+            if todo[0] is Slot.CUTOFF and not await answer_approvals(
+                engine, session, self._pace.verdicts, ask_timeout_s=self._pace.ask_timeout_s, stop=stop
+            ):
+                return False
+            following = self._sessions[index + 1] if index + 1 < len(self._sessions) else None
+            view = self._pack.view(session)
+            for slot in todo:
+                await self._run_step(engine, slot, session, following, view)
+                if stop.is_set():
+                    return False
+            await self._keep_pace(started, stop)
+        async with AsyncSession(engine) as database, database.begin():
+            await Journal(database).finish()
+            await announce(await database.connection(), Topic.DESK)
+        return True
+
+    async def _run_step(
+        self, engine: AsyncEngine, slot: Slot, session: date, following: date | None, view: MarketView
+    ) -> None:
+        """The step, its run row and its announcement: all of it or none."""
+        started = time.perf_counter()
+        now = due_at(session, slot)
+        async with AsyncSession(engine) as database, database.begin():
+            step = Step(
+                database=database,
+                parts=self._parts,
+                parameters_version=self._version,
+                session=session,
+                next_session=following,
+                view=view,
+                now=now,
+            )
+            result = await STEPS[slot](step)
+            finished = self._wall.now()
+            await step.journal.record_run(
+                Run(
+                    agent=DRIVER,
+                    session=session,
+                    slot=slot,
+                    state=RunState.DONE,
+                    summary=result.summary,
+                    result=result.figures,
+                    desk_time=now,
+                    seconds=time.perf_counter() - started,
+                    finished_at=finished,
+                ),
+                seen_at=finished,
+            )
+            await announce(await database.connection(), Topic.RUN)
+
+    async def _keep_pace(self, started: float, stop: asyncio.Event) -> None:
+        if self._pace.sessions_per_second is None:
+            return
+        rest = 1 / self._pace.sessions_per_second - (time.monotonic() - started)
+        if rest > 0:
+            await pause(stop, rest)
+
+
+@asynccontextmanager
+async def driving(conninfo: str) -> AsyncIterator[None]:
+    """Hold the right to drive this desk; DeskTaken when another process holds it.
+
+    The server may need a moment to notice that a killed driver is gone, so a refusal is not final at once.
+    """
+    async with await psycopg.AsyncConnection.connect(
+        conninfo, autocommit=True, connect_timeout=10, application_name="quorum driver"
+    ) as connection:
+        deadline = time.monotonic() + DRIVER_PATIENCE_S
+        while True:
+            cursor = await connection.execute("select pg_try_advisory_lock(%s)", [DRIVER_LOCK])
+            if await cursor.fetchone() == (True,):
+                break
+            if time.monotonic() > deadline:
+                raise DeskTaken
+            await asyncio.sleep(RECONNECT_PAUSE_S)
+        yield
+
+
+def _connection_lost(error: DBAPIError | psycopg.Error) -> bool:
+    """Whether the server went away, as opposed to refusing what we asked of it."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    if isinstance(cause, psycopg.errors.DiskFull):
+        raise OperatorError(
+            "the disk that holds the database is full", "free some space and start again; nothing was lost"
+        ) from error
+    return isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError)
