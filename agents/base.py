@@ -20,7 +20,7 @@ _STANCES = {
 }
 
 
-class AgentUnavailable(Exception):  # noqa: N818 (a state of affairs, not a failure of code)
+class AgentUnavailable(Exception):
     """Raised by an agent that cannot answer now; its text is the reason shown to the operator."""
 
 

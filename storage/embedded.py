@@ -12,6 +12,7 @@ The server listens only on a unix socket in a folder no other user can enter, so
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -32,7 +33,9 @@ if sys.platform != "win32":  # where start() refuses before any of these is need
 
 LOG_LIMIT = 10_000_000  # bytes
 WORTH_SAYING_S = 0.5  # shorter waits need no explanation
-STARTS_WITHOUT_REASON = 3  # a server that ended without a word was probably killed: try again, not for ever
+STARTS_WITHOUT_REASON = 10  # a server that ended without a word was probably killed: try again, not for ever
+# Backends of a killed server are still ending, or a server whose keeper was killed had no pid file yet.
+STILL_IN_USE = re.compile(r"pre-existing shared memory block|lock file .* already exists")
 SETTINGS = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
@@ -144,7 +147,7 @@ class EmbeddedServer:
                         self._judge_failure(log_start, starts, wait)
                     starts += 1
                     log_start = self._launch_server(vacancy, wheel, wait)
-            if answers:
+            if answers and (vacancy is None or pid is None):  # a new keeper is looked for once more
                 return
             wait.nap("PostgreSQL is starting; after a crash it first recovers the data")
 
@@ -207,9 +210,10 @@ class EmbeddedServer:
             # -I keeps storage/ itself off the import path and PYTHON* out; it needs no site-packages either
             command = [sys.executable, "-S", "-I", str(Path(keeper.__file__).resolve())]
             command += [str(clients), str(account.uid), str(account.gid), str(self._data), *task]
-            subprocess.run(  # returns at once: the keeper forks away
+            # returns at once: the keeper forks away; if it failed, we find its lock free when we look again
+            subprocess.run(
                 command,
-                check=True,
+                check=False,
                 env=host.ENVIRONMENT,
                 cwd="/",
                 stdin=subprocess.DEVNULL,
@@ -224,9 +228,9 @@ class EmbeddedServer:
         with self._log.open("rb") as log:
             log.seek(log_start)
             said = log.read().decode(errors="replace")
-        if "pre-existing shared memory block" in said:
+        if STILL_IN_USE.search(said):
             wait.nap("the last queries of a killed PostgreSQL are still ending")
-        elif starts >= STARTS_WITHOUT_REASON or host.names_a_reason(said):
+        elif starts >= STARTS_WITHOUT_REASON or host.gave_up(said):
             raise host.failure("PostgreSQL does not start", said, self._base)
 
     # -- what lies on disk -----------------------------------------------------------------------------------

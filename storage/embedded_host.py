@@ -15,13 +15,15 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from storage.errors import OperatorError
+from storage.keeper import GAVE_UP, is_postmaster
 
 SERVICE_USER = "quorum"  # who runs the server when we are root
 PORT = "5432"  # only part of the socket's name; always said, because PGPORT would change it
 SOCKET_PATH_LIMIT = 103 if sys.platform == "darwin" else 107  # bytes, what the kernel's sun_path holds
 WAL_SEGMENT = 16 * 2**20  # bytes; with less than this free a server cannot go on writing
 NO_SPACE = "No space left on device"
-NOT_A_REASON = "the database system is"  # FATAL lines that only tell a client to come back later
+# FATAL is also what one connection is told: to come back later, or that it ends
+NOT_A_REASON = ("the database system is", "terminating connection", "connection to client lost")
 ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C"}  # no PG* or LD_* of the caller, no keys, no translated log
 
 
@@ -229,12 +231,12 @@ def _sync_folder(folder: Path) -> None:
 def clear_stale_pids(data: Path, socket_folder: Path) -> None:
     """Remove pid files PostgreSQL would believe because the pid is alive: a zombie, or another program.
 
-    Only for when no server of this folder lives. Backends that outlived a killed one still keep a new one
-    out: PostgreSQL finds them by the shared memory that belongs to the data folder.
+    Called when no server of this folder is known to live. Backends that outlived a killed one still keep a
+    new one out: PostgreSQL finds them by the shared memory that belongs to the data folder.
     """
     for file in (data / "postmaster.pid", *socket_folder.glob(".s.PGSQL.*.lock")):
         pid = pid_in(file)
-        if pid is None or _is_alive(pid):
+        if pid is None or (_is_alive(pid) and not is_postmaster(pid, data)):
             file.unlink(missing_ok=True)
 
 
@@ -263,13 +265,13 @@ def failure(what: str, said: str, base: Path) -> OperatorError:
     # a log on the full disk may not even hold the complaint
     if NO_SPACE in said or (not reasons and shutil.disk_usage(base).free < WAL_SEGMENT):
         return _disk_full(base)
-    reason = (reasons or said.strip().splitlines() or ["it did not say why"])[-1]
+    reason = (reasons or said.replace(GAVE_UP, "").strip().splitlines() or ["it did not say why"])[-1]
     return OperatorError(f"{what}: {reason}", f"{base / 'server.log'} may say more")
 
 
-def names_a_reason(said: str) -> bool:
-    """Whether a program that ended says why; one that was killed does not."""
-    return NO_SPACE in said or bool(_reasons(said))
+def gave_up(said: str) -> bool:
+    """Whether a server ended by its own decision; one that was killed is worth another attempt."""
+    return NO_SPACE in said or GAVE_UP in said
 
 
 def _reasons(said: str) -> list[str]:

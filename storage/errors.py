@@ -18,3 +18,7 @@ class DeskTaken(OperatorError):
 
     def __init__(self) -> None:
         super().__init__("another process drives this desk", "stop that one, or choose another --desk")
+
+
+class DatabaseAway(OperatorError):
+    """No server answers, for now or for good."""

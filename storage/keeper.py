@@ -23,6 +23,7 @@ from pathlib import Path
 from types import FrameType
 
 POLL_S = 0.1
+GAVE_UP = "keeper: PostgreSQL gave up"  # in the log: it ended by its own decision, it was not killed
 
 
 def is_postmaster(pid: int, data: Path) -> bool:
@@ -87,6 +88,8 @@ def main(arguments: list[str]) -> None:
         # -D is put in here: the keeper's own command line must never look like the server's
         server = subprocess.Popen([program, "-D", str(data), *options], stdin=subprocess.DEVNULL)
         keep(server.pid, data, clients_fd, server.wait)
+        if server.returncode > 0:
+            sys.stderr.write(f"{GAVE_UP}\n")
     else:
         pid = int(details[0])
 

@@ -40,12 +40,16 @@ class Ledger:
         return rows.all()
 
     async def approvals_for(self, session: date) -> Sequence[Approval]:
-        """Approvals for entry at this session's open, best rank first."""
+        """Approvals for entry at this session's open, best rank first.
+
+        Locked until the transaction ends: a verdict comes before whatever is done with them, or is refused.
+        """
         rows = await self._session.scalars(
             select(Approval)
             .join(Deliberation, Deliberation.id == Approval.deliberation_id)
             .where(Approval.entry_session == session)
             .order_by(Deliberation.rank, Approval.symbol)
+            .with_for_update(of=Approval)
         )
         return rows.all()
 

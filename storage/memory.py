@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from typing import cast
 
 import psycopg
-from sqlalchemy import case, delete, func, select, update
+from sqlalchemy import bindparam, case, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -25,6 +26,17 @@ from storage.models import (
     Vote,
 )
 from storage.records import AgentName, SetupType, Stance, ThesisKind
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredThesis:
+    """What research said of one symbol; confidence 0-100."""
+
+    symbol: str
+    thesis: ThesisKind
+    confidence: float
+    source: str
+    reasoning: str
 
 
 class AgentMemory:
@@ -77,15 +89,13 @@ class AgentMemory:
     def store_screen(self, rows: Sequence[ScreenerResult]) -> None:
         self._session.add_all(rows)
 
-    async def store_deliberation(
-        self, deliberation: Deliberation, votes: Sequence[Vote], approval: Approval | None
+    async def store_deliberations(
+        self, deliberations: Sequence[Deliberation], votes: Sequence[Vote], approvals: Sequence[Approval]
     ) -> None:
-        """Keep an argument, its votes and the approval it led to, if any."""
-        self._session.add(deliberation)
+        """Keep an evening's arguments, their votes and the approvals they led to."""
+        self._session.add_all(deliberations)
         await self._session.flush()
-        self._session.add_all(votes)
-        if approval is not None:
-            self._session.add(approval)
+        self._session.add_all([*votes, *approvals])
 
     def store_trade(self, outcome: TradeOutcome) -> None:
         self._session.add(outcome)
@@ -162,19 +172,22 @@ class AgentMemory:
         )
         return {agent: Decimal(total) for agent, total in rows}
 
-    async def store_thesis(
-        self,
-        session: date,
-        symbol: str,
-        *,
-        thesis: ThesisKind,
-        confidence: float,
-        source: str,
-        reasoning: str,
-    ) -> None:
-        """Add what research said to the symbol's row of the evening's screen."""
-        await self._session.execute(
-            update(ScreenerResult)
-            .where(ScreenerResult.session == session, ScreenerResult.symbol == symbol)
-            .values(thesis=thesis, confidence=Decimal(str(confidence)), source=source, reasoning=reasoning)
-        )
+    async def store_theses(self, session: date, theses: Sequence[StoredThesis]) -> None:
+        """Add what research said to the symbols' rows of the evening's screen."""
+        if theses:
+            statement = update(ScreenerResult).where(
+                ScreenerResult.session == session, ScreenerResult.symbol == bindparam("of_symbol")
+            )
+            await (await self._session.connection()).execute(
+                statement,
+                [
+                    {
+                        "of_symbol": said.symbol,
+                        "thesis": said.thesis,
+                        "confidence": Decimal(str(said.confidence)),
+                        "source": said.source,
+                        "reasoning": said.reasoning,
+                    }
+                    for said in theses
+                ],
+            )

@@ -11,11 +11,12 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from storage.embedded import EmbeddedServer
-from storage.errors import OperatorError
+from storage.errors import DatabaseAway, OperatorError
 
 OLDEST_SERVER = 15  # the schema uses nothing newer; the embedded server is 18
 DESK_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 MAIN_DESK = "paper"
+LONGEST_NAME = 63  # bytes; PostgreSQL cuts a longer name off, and two desks would share a database
 
 
 class Server(ABC):
@@ -35,7 +36,7 @@ class Server(ABC):
 
     def create_desk(self, desk: str) -> None:
         """Make the desk's database unless it is there. Raises OperatorError."""
-        name = self.desk_database(checked_desk_name(desk))
+        name = self._checked_database(desk)
         if self.has_desk(desk):
             return
         with self._administer() as connection:
@@ -51,7 +52,7 @@ class Server(ABC):
 
     def drop_desk(self, desk: str) -> None:
         """Remove a desk with everything it remembers."""
-        name = self.desk_database(checked_desk_name(desk))
+        name = self._checked_database(desk)
         with self._administer() as connection:
             connection.execute(
                 sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name))
@@ -60,7 +61,7 @@ class Server(ABC):
     def has_desk(self, desk: str) -> bool:
         with self._administer() as connection:
             found = connection.execute(
-                "select 1 from pg_database where datname = %s", [self.desk_database(checked_desk_name(desk))]
+                "select 1 from pg_database where datname = %s", [self._checked_database(desk)]
             )
             return found.fetchone() is not None
 
@@ -72,6 +73,15 @@ class Server(ABC):
         names = [str(row[0]) for row in rows]
         found = [name.removeprefix(prefix) for name in names if name.startswith(prefix)]
         return sorted(name for name in found if DESK_NAME.fullmatch(name))
+
+    def _checked_database(self, desk: str) -> str:
+        name = self.desk_database(checked_desk_name(desk))
+        if len(name.encode()) > LONGEST_NAME:
+            raise OperatorError(
+                f"{name} is longer than the {LONGEST_NAME} bytes of a database's name",
+                "choose a shorter name for the desk",
+            )
+        return name
 
     def _administer(self) -> psycopg.Connection[tuple[object, ...]]:
         try:
@@ -97,7 +107,7 @@ class EmbeddedDatabases(Server):
 
 
 class ServedDatabases(Server):
-    """A server somebody else runs; DATABASE_URL names the database of the main desk on it."""
+    """A server somebody else runs; DATABASE_URL names a database on it, and each desk's is named after it."""
 
     def __init__(self, url: str) -> None:
         plain = re.sub(r"^postgres(ql)?(\+\w+)?://", "postgresql://", url)
@@ -148,7 +158,7 @@ def checked_desk_name(name: str) -> str:
     return name
 
 
-def unreachable(error: psycopg.Error) -> OperatorError:
+def unreachable(error: psycopg.Error) -> DatabaseAway:
     """The first line of libpq's complaint, as something to act on."""
     first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    return OperatorError(f"no database answers: {first}", "check DATABASE_URL and that the server runs")
+    return DatabaseAway(f"no database answers: {first}", "check DATABASE_URL and that the server runs")

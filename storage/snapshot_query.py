@@ -290,9 +290,10 @@ _POSITIONS = """
            (select count(*) from runs
              where slot = 'settle' and session > p.entry_session) as sessions_held,
            round((p.last_close - p.entry_price) * p.shares, 2) as unrealised,
-           (p.last_close - p.entry_price) / nullif(p.entry_price - p.initial_stop, 0) as r_now,
+           coalesce((p.last_close - p.entry_price) / nullif(p.entry_price - p.initial_stop, 0), 0) as r_now,
            greatest(p.entry_price - p.stop, 0) * p.shares
-             / (select equity from equity order by session desc limit 1) as heat
+             / coalesce((select equity from equity order by session desc limit 1),
+                        (select start_equity from desk)) as heat
       from positions p where p.state = 'open' order by p.symbol
 """
 

@@ -19,6 +19,7 @@ from agents.market.clock import SystemClock
 from agents.market.history import HistoryPack, find_pack, load_pack
 from app.runtime.founding import ReplayRequest, choose_desk, found_desk, sessions_of
 from app.runtime.host import drive_until_alone, say
+from app.runtime.outage import through_outages
 from app.runtime.replay import Pace, Replay
 from app.runtime.report import ReplayReport, read_report
 from app.settings import Settings, load_settings
@@ -46,7 +47,7 @@ class ReplayOrder:
 # What `quorum` alone opens: the bundled history, from where the first proposals are a few sessions away.
 FIRST_DESK = ReplayOrder(
     history="sample",
-    first=date(2001, 6, 1),
+    first=date(2007, 1, 3),
     last=None,
     desk="history",
     verdicts=VerdictMode.ASK,
@@ -96,8 +97,14 @@ def run_host(order: ReplayOrder) -> None:
 
 
 async def prepare(server: Server, settings: Settings, order: ReplayOrder) -> PreparedReplay:
-    """Load the pack, open or found the desk. Raises OperatorError."""
+    """Load the pack, open or found the desk, however often the database goes away. Raises OperatorError."""
     pack = load_pack(find_pack(order.history, settings.library))
+    return await through_outages(server, lambda: _prepare(server, settings, order, pack))
+
+
+async def _prepare(
+    server: Server, settings: Settings, order: ReplayOrder, pack: HistoryPack
+) -> PreparedReplay:
     sessions = sessions_of(pack, order.first, order.last)
     parts = desk_parts(settings, DeskKind.HISTORY)
     request = ReplayRequest(

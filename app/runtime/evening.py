@@ -6,20 +6,25 @@ from dataclasses import asdict
 from decimal import Decimal
 from uuid import UUID
 
-from agents.base import RULES, Abstention
+from agents.base import Abstention
+from agents.base import Vote as SpokenVote
 from agents.market.calendar import close_time
 from agents.orchestrator import Briefing
 from agents.orchestrator import Deliberation as Argument
 from agents.trading.limits import BookView
-from agents.trading.screener import Screened, ScreenResult, screen
+from agents.trading.screener import Screened
+from agents.trading.setups import SetupPlan
 from app.runtime.evidence import trade_facts
 from app.runtime.step import Step, StepResult, held, technicals_json
+from storage.memory import StoredThesis
 from storage.models import Approval, Deliberation, RegimeReading, ScreenerResult, Vote
 from storage.models.base import Json
 from storage.records import (
+    AgentName,
     ApprovalState,
     Recommendation,
     SetupType,
+    TradeTerms,
     uuid7,
 )
 
@@ -56,7 +61,7 @@ async def read_regime(step: Step) -> StepResult:
 
 async def screen_universe(step: Step) -> StepResult:
     """Screen the universe and keep every row that came near."""
-    result = screen(step.view, step.parts.screen)
+    result = step.screened()
     scan_id = uuid7()
     step.memory.store_screen([_screen_row(step, scan_id, row) for row in result.rows])
     figures: Json = {
@@ -80,7 +85,7 @@ async def deliberate(step: Step) -> StepResult:
     regime = await step.memory.regime(step.session)
     if regime is None:
         return StepResult("no regime has been read yet: nothing is proposed", {})
-    candidates = _selected(step)
+    candidates = {row.symbol: row for row in step.screened().selected}
     briefing = Briefing(
         direction=regime.direction,
         volatility=regime.volatility,
@@ -92,8 +97,7 @@ async def deliberate(step: Step) -> StepResult:
         costs=step.parts.costs,
     )
     arguments = await step.parts.orchestrator.deliberate_all(candidates.values(), briefing)
-    for rank, argument in enumerate(arguments, start=1):
-        await _keep(step, rank, argument, candidates[argument.symbol])
+    await _keep(step, arguments, candidates)
     proposed = [argument.symbol for argument in arguments if argument.terms is not None]
     denied = {argument.symbol: argument.denied_by for argument in arguments if argument.denied_by}
     return StepResult(
@@ -107,12 +111,6 @@ async def digest(step: Step) -> StepResult:
     """Sum up what each agent did."""
     await step.memory.store_metrics(step.session, now=step.now)
     return StepResult("the day is summed up", {})
-
-
-def _selected(step: Step) -> dict[str, Screened]:
-    """The evening's candidates: the screen again, as it depends on nothing but the view."""
-    result: ScreenResult = screen(step.view, step.parts.screen)
-    return {row.symbol: row for row in result.selected}
 
 
 def _screen_row(step: Step, scan_id: UUID, row: Screened) -> ScreenerResult:
@@ -144,9 +142,37 @@ async def _book_tonight(step: Step) -> BookView:
     )
 
 
-async def _keep(step: Step, rank: int, argument: Argument, candidate: Screened) -> None:
-    """Store an argument with its votes, its thesis and the approval it led to."""
-    row = Deliberation(
+async def _keep(step: Step, arguments: tuple[Argument, ...], candidates: dict[str, Screened]) -> None:
+    """Store the evening's arguments with their votes and theses and the approvals they led to."""
+    deliberations, votes, approvals = [], [], []
+    for rank, argument in enumerate(arguments, start=1):
+        candidate = candidates[argument.symbol]
+        row = _deliberation(step, rank, argument, candidate)
+        deliberations.append(row)
+        votes += [_vote(row.id, vote) for vote in argument.votes]
+        if argument.terms is not None and argument.plan is not None:
+            approvals.append(
+                await _approval(step, row.id, argument, argument.terms, argument.plan, candidate)
+            )
+    await step.memory.store_deliberations(deliberations, votes, approvals)
+    await step.memory.store_theses(
+        step.session,
+        [
+            StoredThesis(
+                symbol=argument.symbol,
+                thesis=argument.thesis.thesis,
+                confidence=argument.thesis.confidence,
+                source=_research_source(argument),
+                reasoning=argument.thesis.reasoning,
+            )
+            for argument in arguments
+            if argument.thesis is not None
+        ],
+    )
+
+
+def _deliberation(step: Step, rank: int, argument: Argument, candidate: Screened) -> Deliberation:
+    return Deliberation(
         id=uuid7(),
         session=step.session,
         symbol=argument.symbol,
@@ -162,37 +188,33 @@ async def _keep(step: Step, rank: int, argument: Argument, candidate: Screened) 
         technical_snapshot=technicals_json(candidate.technicals),
         created_at=step.now,
     )
-    votes = [
-        Vote(
-            deliberation_id=row.id,
-            agent_name=vote.agent,
-            stance=vote.stance,
-            conviction=vote.conviction,
-            source=vote.source,
-            reason=vote.reason,
-            veto_only=vote.veto_only,
-            latency_ms=vote.latency_ms,
-        )
-        for vote in argument.votes
-    ]
-    await step.memory.store_deliberation(row, votes, await _approval(step, row.id, argument, candidate))
-    if argument.thesis is not None:
-        await step.memory.store_thesis(
-            step.session,
-            argument.symbol,
-            thesis=argument.thesis.thesis,
-            confidence=argument.thesis.confidence,
-            source=RULES,
-            reasoning=argument.thesis.reasoning,
-        )
+
+
+def _vote(deliberation_id: UUID, vote: SpokenVote) -> Vote:
+    return Vote(
+        deliberation_id=deliberation_id,
+        agent_name=vote.agent,
+        stance=vote.stance,
+        conviction=vote.conviction,
+        source=vote.source,
+        reason=vote.reason,
+        veto_only=vote.veto_only,
+        latency_ms=vote.latency_ms,
+    )
+
+
+def _research_source(argument: Argument) -> str:
+    return next(vote.source for vote in argument.votes if vote.agent is AgentName.RESEARCH)
 
 
 async def _approval(
-    step: Step, deliberation_id: UUID, argument: Argument, candidate: Screened
-) -> Approval | None:
-    terms, plan = argument.terms, argument.plan
-    if terms is None or plan is None:
-        return None
+    step: Step,
+    deliberation_id: UUID,
+    argument: Argument,
+    terms: TradeTerms,
+    plan: SetupPlan,
+    candidate: Screened,
+) -> Approval:
     closed, won = await step.memory.setup_record(terms.setup_type, before=close_time(step.session))
     return Approval(
         deliberation_id=deliberation_id,

@@ -12,19 +12,21 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import date
+from functools import cache, partial
 
 import psycopg
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from agents.market.bars import MarketView
 from agents.market.clock import Clock
 from agents.market.history import HistoryPack
+from agents.trading.screener import ScreenResult, screen
 from app.runtime import evening, morning, settle
+from app.runtime.outage import through_outages
 from app.runtime.step import DeskParts, Step, StepResult, due_at
 from app.runtime.verdicts import answer_approvals, pause
 from storage.engine import open_engine
-from storage.errors import DeskTaken, OperatorError
+from storage.errors import DeskTaken
 from storage.events import Topic, announce
 from storage.journal import Journal
 from storage.models import Run
@@ -45,9 +47,7 @@ assert tuple(STEPS) == tuple(Slot)
 
 DRIVER_LOCK = 0x51554F53  # held by the one process that drives a desk
 DRIVER_PATIENCE_S = 5.0
-RECONNECTS = 8
-RECONNECT_PAUSE_S = 0.25
-STEADY_S = 10.0  # a connection that lasted this long starts the count afresh
+DRIVER_POLL_S = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,25 +89,10 @@ class Replay:
         A lost database is brought back and the replay goes on from what is committed. Raises OperatorError
         when it stays away, when its disk is full, or when another process drives this desk.
         """
-        lost = 0
-        while True:
-            started = time.monotonic()
-            try:
-                return await self._drive(stop)
-            except (DBAPIError, psycopg.Error) as broken:
-                if not _connection_lost(broken):
-                    raise
-                lost = 1 if time.monotonic() - started > STEADY_S else lost + 1
-                if lost > RECONNECTS:
-                    raise OperatorError(
-                        f"the database went away {lost} times in a row",
-                        "look into server.log in the postgres folder of QUORUM_HOME",
-                    ) from broken
-                await asyncio.sleep(RECONNECT_PAUSE_S * lost)
-                await asyncio.to_thread(self._server.ensure)
+        return await through_outages(self._server, lambda: self._drive(stop))
 
     async def _drive(self, stop: asyncio.Event) -> bool:
-        engine = open_engine(self._conninfo)
+        engine = open_engine(self._conninfo, durable=False)
         try:
             async with driving(self._conninfo):
                 return await self._go_on(engine, stop)
@@ -128,8 +113,9 @@ class Replay:
                 return False
             following = self._sessions[index + 1] if index + 1 < len(self._sessions) else None
             view = self._pack.view(session)
+            screened = cache(partial(screen, view, self._parts.screen))
             for slot in todo:
-                await self._run_step(engine, slot, session, following, view)
+                await self._run_step(engine, slot, following, view, screened)
                 if stop.is_set():
                     return False
             await self._keep_pace(started, stop)
@@ -139,9 +125,15 @@ class Replay:
         return True
 
     async def _run_step(
-        self, engine: AsyncEngine, slot: Slot, session: date, following: date | None, view: MarketView
+        self,
+        engine: AsyncEngine,
+        slot: Slot,
+        following: date | None,
+        view: MarketView,
+        screened: Callable[[], ScreenResult],
     ) -> None:
         """The step, its run row and its announcement: all of it or none."""
+        session = view.session
         started = time.perf_counter()
         now = due_at(session, slot)
         async with AsyncSession(engine) as database, database.begin():
@@ -152,6 +144,7 @@ class Replay:
                 session=session,
                 next_session=following,
                 view=view,
+                screened=screened,
                 now=now,
             )
             result = await STEPS[slot](step)
@@ -196,15 +189,5 @@ async def driving(conninfo: str) -> AsyncIterator[None]:
                 break
             if time.monotonic() > deadline:
                 raise DeskTaken
-            await asyncio.sleep(RECONNECT_PAUSE_S)
+            await asyncio.sleep(DRIVER_POLL_S)
         yield
-
-
-def _connection_lost(error: DBAPIError | psycopg.Error) -> bool:
-    """Whether the server went away, as opposed to refusing what we asked of it."""
-    cause = error.orig if isinstance(error, DBAPIError) else error
-    if isinstance(cause, psycopg.errors.DiskFull):
-        raise OperatorError(
-            "the disk that holds the database is full", "free some space and start again; nothing was lost"
-        ) from error
-    return isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
@@ -15,7 +16,7 @@ from agents.roles.regime_detector import RegimeDetectorAgent
 from agents.trading.book import OpenPosition
 from agents.trading.costs import Costs
 from agents.trading.limits import Limits
-from agents.trading.screener import ScreenRules
+from agents.trading.screener import ScreenResult, ScreenRules
 from agents.trading.setups import OversoldBounceParameters
 from storage.journal import Journal
 from storage.ledger import Ledger
@@ -48,6 +49,7 @@ class Step:
     session: date
     next_session: date | None  # None on the last session of a history
     view: MarketView  # as of the close of `session`; a morning step reads nothing of it but the open
+    screened: Callable[[], ScreenResult]  # of this session's close: worked out when first asked for
     now: datetime  # the desk's clock
 
     @property

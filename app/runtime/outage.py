@@ -1,0 +1,53 @@
+"""Go on after the database went away: bring it back, do the work again from what is committed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import psycopg
+from sqlalchemy.exc import DBAPIError
+
+from storage.errors import DatabaseAway, OperatorError
+from storage.server import Server
+
+Result = TypeVar("Result")
+
+TRIES = 8
+PAUSE_S = 0.25  # times the number of the try
+STEADY_S = 10.0  # work that lasted this long starts the count afresh
+
+
+async def through_outages(server: Server, work: Callable[[], Awaitable[Result]]) -> Result:
+    """The result of `work`, begun again after every lost connection; it must be safe to begin again.
+
+    Raises OperatorError when the database stays away or its disk is full, and whatever else `work` raises.
+    """
+    tries = 0
+    while True:
+        started = time.monotonic()
+        try:
+            return await work()
+        except (DBAPIError, psycopg.Error, DatabaseAway) as broken:
+            if not _connection_lost(broken):
+                raise
+            tries = 1 if time.monotonic() - started > STEADY_S else tries + 1
+            if tries > TRIES:
+                raise OperatorError(
+                    f"the database went away {tries} times in a row",
+                    "look into server.log in the postgres folder of QUORUM_HOME",
+                ) from broken
+            await asyncio.sleep(PAUSE_S * tries)
+            await asyncio.to_thread(server.ensure)
+
+
+def _connection_lost(error: DBAPIError | psycopg.Error | DatabaseAway) -> bool:
+    """Whether the server went away, as opposed to refusing what we asked of it."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    if isinstance(cause, psycopg.errors.DiskFull):
+        raise OperatorError(
+            "the disk that holds the database is full", "free some space and start again; nothing was lost"
+        ) from error
+    return isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError | DatabaseAway)

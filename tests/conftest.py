@@ -1,0 +1,70 @@
+"""One PostgreSQL for the whole run, a fresh migrated database for each test that asks."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from agents.market.history import SAMPLE_FOLDER, HistoryPack, load_pack
+from storage import schema
+from storage.embedded import EmbeddedServer
+from storage.server import EmbeddedDatabases
+
+PACK_FOLDER = Path(__file__).resolve().parents[2] / "shared/data/pack"
+
+
+@pytest.fixture(scope="session")
+def shared_home() -> Iterator[Path]:
+    """A QUORUM_HOME the server's own user may enter, which pytest's private folders are not."""
+    home = Path(tempfile.mkdtemp(prefix="quorum-test-"))
+    home.chmod(0o755)
+    yield home
+    shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def databases(shared_home: Path) -> Iterator[EmbeddedDatabases]:
+    """The embedded server, not durable: a test that kills it makes its own."""
+    with EmbeddedServer(shared_home, durable=False) as server:
+        yield EmbeddedDatabases(server)
+
+
+@pytest.fixture(scope="session")
+def template(databases: EmbeddedDatabases) -> str:
+    """The name of a database at the newest schema, to be copied."""
+    name = f"template_{uuid4().hex[:8]}"
+    with psycopg.connect(databases.conninfo(), autocommit=True) as connection:
+        connection.execute(f"create database {name}")
+    schema.upgrade(databases.conninfo(name))
+    return name
+
+
+@pytest.fixture
+def database(databases: EmbeddedDatabases, template: str) -> Iterator[str]:
+    """The connection string of a database of the test's own, at the newest schema and empty."""
+    name = f"test_{uuid4().hex[:12]}"
+    with psycopg.connect(databases.conninfo(), autocommit=True) as connection:
+        connection.execute(f"create database {name} template {template} strategy file_copy")
+    yield databases.conninfo(name)
+    with psycopg.connect(databases.conninfo(), autocommit=True) as connection:
+        connection.execute(f"drop database {name} with (force)")
+
+
+@pytest.fixture(scope="session")
+def sample() -> HistoryPack:
+    """The history pack that ships with the desk."""
+    return load_pack(SAMPLE_FOLDER)
+
+
+@pytest.fixture(scope="session")
+def market_pack() -> HistoryPack:
+    """The large pack of real market data, where it lies beside the project."""
+    if not PACK_FOLDER.is_dir():
+        pytest.skip("the large history pack is not beside the project")
+    return load_pack(PACK_FOLDER)
