@@ -6,10 +6,13 @@ import difflib
 import os
 from collections.abc import Iterator
 from decimal import Decimal
+from io import StringIO
 from pathlib import Path
 
-from dotenv import dotenv_values
-from pydantic import BaseModel, Field, SecretStr, ValidationError
+from dotenv.parser import parse_stream
+from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from agents.trading.costs import Costs
@@ -20,6 +23,10 @@ from storage.errors import OperatorError
 
 ROOT = Path(__file__).resolve().parents[1]
 PREFIX = "QUORUM_"
+BOUNDS = {"gt": "more than", "ge": "at least", "lt": "less than", "le": "at most"}
+EXAMPLE_HEAD = """\
+# Every setting of Quorum with its default, written by env_example() in app/settings.py.
+# Copy this file to .env and take the # away from what you change. The environment wins over .env."""
 
 
 def default_home() -> Path:
@@ -41,9 +48,23 @@ class Settings(BaseSettings):
         env_file_encoding="utf-8",
     )
 
-    home: Path = Field(default_factory=default_home, description="Folder for databases and imported packs")
+    home: Path = Field(
+        default_factory=default_home,
+        description="Folder for databases and imported packs; without it /var/lib/quorum for root, "
+        "else ~/.local/share/quorum",
+    )
     database_url: str | None = Field(
-        None, validation_alias="DATABASE_URL", description="A PostgreSQL server instead of the embedded one"
+        None,
+        validation_alias="DATABASE_URL",
+        repr=False,  # it may hold a password
+        description="A PostgreSQL server instead of the embedded one, "
+        "as postgresql://user:password@host:5432/database",
+    )
+    postgres_password: SecretStr | None = Field(
+        None,
+        validation_alias="POSTGRES_PASSWORD",
+        description="Read by docker compose alone: the password of the database it starts, "
+        "in characters that may stand in a URL",
     )
     fmp_api_key: SecretStr | None = Field(
         None, validation_alias="FMP_API_KEY", description="Financial Modeling Prep key of a live desk"
@@ -75,6 +96,11 @@ class Settings(BaseSettings):
         """The environment wins over `.env`; nothing else is read."""
         return env_settings, dotenv_settings
 
+    @field_validator("home")
+    @classmethod
+    def _home_in_full(cls, home: Path) -> Path:
+        return home.expanduser().absolute()
+
     @property
     def library(self) -> Path:
         """Imported history packs."""
@@ -83,7 +109,7 @@ class Settings(BaseSettings):
 
 def load_settings(env_file: Path = ROOT / ".env") -> Settings:
     """Read and check everything. Raises OperatorError naming the first wrong setting and the remedy."""
-    known = dict(_names(Settings))
+    known = dict(_fields(Settings))
     for source, names in ((str(env_file), _file_names(env_file)), ("the environment", _own_names())):
         for name in names:
             if name.upper() not in known:
@@ -94,24 +120,53 @@ def load_settings(env_file: Path = ROOT / ".env") -> Settings:
         raise _refused(invalid) from invalid
 
 
-def _names(model: type[BaseModel], prefix: str = PREFIX) -> Iterator[tuple[str, str]]:
-    """Every environment name a model takes, with its description."""
+def env_example() -> str:
+    """The text of `.env.example`: each setting's meaning, unit, bounds and default."""
+    blocks = [EXAMPLE_HEAD]
+    for name, field in _fields(Settings):
+        default = "" if field.default in (None, PydanticUndefined) else field.default
+        meaning = ", ".join([field.description or "", *_bounds(field)])
+        blocks.append(f"# {meaning}\n#{name}={default}")
+    return "\n\n".join(blocks) + "\n"
+
+
+def _bounds(field: FieldInfo) -> Iterator[str]:
+    """What a value must keep to, in words."""
+    for constraint in field.metadata:
+        for attribute, words in BOUNDS.items():
+            bound = getattr(constraint, attribute, None)
+            if bound is not None:
+                yield f"{words} {float(bound):,.15g}"
+
+
+def _fields(model: type[BaseModel], prefix: str = PREFIX) -> Iterator[tuple[str, FieldInfo]]:
+    """Every environment name a model takes, with its field."""
     for name, field in model.model_fields.items():
         alias = field.validation_alias
         own = alias if isinstance(alias, str) else f"{prefix}{name}".upper()
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from _names(field.annotation, f"{own}__")
+            yield from _fields(field.annotation, f"{own}__")
         else:
-            yield own, field.description or ""
+            yield own, field
 
 
 def _file_names(env_file: Path) -> list[str]:
+    """The names a `.env` sets. A line that is none would be passed over, and with it perhaps a limit."""
     try:
-        return list(dotenv_values(env_file, encoding="utf-8")) if env_file.exists() else []
+        text = env_file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return []
     except (OSError, UnicodeDecodeError) as unreadable:
         raise OperatorError(
             f"{env_file} cannot be read ({unreadable})", "make it a UTF-8 file that you may read"
         ) from unreadable
+    lines = list(parse_stream(StringIO(text)))
+    for line in lines:
+        if line.error:
+            raise OperatorError(
+                f"{env_file} line {line.original.line} is no setting", "write it as NAME=value"
+            )
+    return [line.key for line in lines if line.key]
 
 
 def _own_names() -> list[str]:
@@ -129,6 +184,7 @@ def _unknown(name: str, source: str, known: list[str]) -> OperatorError:
 def _refused(invalid: ValidationError) -> OperatorError:
     first = invalid.errors(include_url=False)[0]
     parts = [str(part).upper() for part in first["loc"]]
-    aliased = bool(parts) and parts[0] in ("DATABASE_URL", "FMP_API_KEY", "ANTHROPIC_API_KEY")
-    name = "__".join(parts) if aliased else PREFIX + "__".join(parts)
+    name = "__".join(parts)
+    if name not in dict(_fields(Settings)):
+        name = PREFIX + name
     return OperatorError(f"{name} is refused: {first['msg']}", "correct it in the environment or in .env")

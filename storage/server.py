@@ -13,7 +13,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from storage.embedded import EmbeddedServer
 from storage.errors import DatabaseAway, OperatorError
 
-OLDEST_SERVER = 15  # the schema uses nothing newer; the embedded server is 18
+OLDEST_SERVER = 18  # the major version of the embedded server: one dialect, one pg_dump
 DESK_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 MAIN_DESK = "paper"
 LONGEST_NAME = 63  # bytes; PostgreSQL cuts a longer name off, and two desks would share a database

@@ -34,5 +34,6 @@ def print_regimes(history: str, first: date | None, last: date | None, *, csv: b
             typer.echo(
                 f"{reading.session}  {reading.direction:<8}  {reading.volatility:<10}  "
                 f"P(BEAR) {reading.bear_probability:.2f}  {reading.index_symbol} "
-                f"{reading.distance:+.1%} from its 200-session average, {reading.volatility_source} {reading.volatility_value:.1f}%"
+                f"{reading.distance:+.1%} from its 200-session average, "
+                f"{reading.volatility_source} {reading.volatility_value:.1f}%"
             )

@@ -1,0 +1,325 @@
+"""The console's app: it wires themes, screens, the feed and the host, and keeps the one frozen state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
+
+from textual import on
+from textual.app import App
+from textual.binding import BindingType
+from textual.command import Provider
+from textual.message import Message
+from textual.reactive import reactive
+
+from app.console.actions import Scope, bindings_for
+from app.console.clock import Clock, SystemClock
+from app.console.feed import DeskPort, Feed, OpenDesk, first_line, open_storage_desk
+from app.console.glyphs import ASCII, Glyphs, glyphs_for_locale
+from app.console.messages import (
+    DeskLost,
+    HostDied,
+    HostProgressed,
+    HostReady,
+    HostRefused,
+    RefreshAsked,
+    ReviewAsked,
+    SnapshotArrived,
+    UndoAsked,
+    VerdictTaken,
+)
+from app.console.screens.desk import DeskScreen
+from app.console.state import ConsoleEvent, ConsoleState, HostHealth, LastVerdict, Link, View
+from app.console.text import clean
+from app.console.themes import STANDARD, THEMES
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from app.console.screens.review import Verdict
+    from storage.records import Operator, VerdictReceipt
+
+STYLES = Path(__file__).resolve().parents[2] / "styles.tcss"
+REFUSED = 2
+REJECT_REASON = "other"  # the review asks for none; the desk's log wants one
+RECEIPT_S = 6.0
+REFUSAL_S = 20.0
+
+Post = Callable[[Message], bool]
+
+
+class HostPort(Protocol):
+    """All the console asks of the process that drives the desk; `host.Host` is the real one."""
+
+    def start(self) -> None: ...
+
+    def close(self, wait_s: float) -> None: ...
+
+
+@runtime_checkable
+class Shows(Protocol):
+    """A screen that shows the app's state."""
+
+    def show(self) -> None: ...
+
+
+def desk_commands() -> type[Provider]:
+    """The palette's content, imported when the palette opens."""
+    from app.console.palette import DeskCommands
+
+    return DeskCommands
+
+
+class ConsoleApp(App[None]):
+    """The operator's console of one desk."""
+
+    CSS_PATH = STYLES
+    TITLE = "Quorum"
+    COMMANDS = {desk_commands}  # noqa: RUF012
+    BINDINGS: ClassVar[list[BindingType]] = bindings_for(Scope.APP)
+    COMMAND_PALETTE_BINDING = "ctrl+p"
+
+    state: reactive[ConsoleState] = reactive(ConsoleState, init=False)
+
+    def __init__(
+        self,
+        *,
+        operator: Callable[[], Operator],
+        host: Callable[[Post], HostPort],
+        open_desk: OpenDesk = open_storage_desk,
+        clock: Clock | None = None,
+        glyphs: Glyphs | None = None,
+    ) -> None:
+        super().__init__()
+        self.clock = clock or SystemClock()
+        self.glyphs = glyphs or glyphs_for_locale()
+        self.host = host(self.post_message)
+        self.feed: Feed | None = None
+        self.refusal = ""  # why the host could not work at all: the process says it when the screen is gone
+        self._operator = operator
+        self._open_desk = open_desk
+        self._conninfo = ""
+        self.set_class(self.glyphs is ASCII, "-ascii")
+        for theme in THEMES:
+            self.register_theme(theme)
+        # TEXTUAL_THEME keeps its meaning: only Textual's own default gives way to ours.
+        if self.theme == "textual-dark":
+            self.theme = STANDARD.name
+
+    def get_default_screen(self) -> DeskScreen:
+        return DeskScreen(self.view)
+
+    def on_ready(self) -> None:
+        """The first frame stands: now there is time for processes and databases."""
+        self.host.start()
+        self.set_interval(1.0, self._tick)
+
+    def leave(self) -> None:
+        """End the app; safe to call from a signal handler."""
+        loop = self._loop
+        if loop is not None:
+            loop.call_soon_threadsafe(self.exit)
+
+    # What is known
+
+    def view(self) -> View:
+        return View(state=self.state, now=self.clock.now(), glyphs=self.glyphs)
+
+    @property
+    def desk_screen(self) -> DeskScreen:
+        screen = self.screen_stack[0]
+        assert isinstance(screen, DeskScreen)
+        return screen
+
+    def watch_state(self) -> None:
+        """Whatever is in front shows the state; the panes under a dialog rest until it is gone."""
+        if not self.screen_stack:
+            return
+        if isinstance(self.screen, Shows):
+            self.screen.show()
+
+    def _tick(self) -> None:
+        if isinstance(self.screen, DeskScreen):
+            self.screen.tick()
+
+    def _note(self, text: str, *, bad: bool = False) -> ConsoleState:
+        return self.state.with_event(ConsoleEvent(at=self.clock.now(), text=text, bad=bad))
+
+    @on(SnapshotArrived)
+    def snapshot_arrived(self, message: SnapshotArrived) -> None:
+        state = self._note("the desk can be read again") if self.state.link is Link.AWAY else self.state
+        self.state = replace(state, snapshot=message.snapshot or state.snapshot, link=Link.UP, link_reason="")
+
+    @on(DeskLost)
+    def desk_lost(self, message: DeskLost) -> None:
+        state = self.state
+        if state.link is not Link.AWAY or state.link_reason != message.reason:
+            state = self._note(f"the desk cannot be read: {message.reason}; the last data stay", bad=True)
+        self.state = replace(state, link=Link.AWAY, link_reason=message.reason)
+
+    @on(HostProgressed)
+    def host_progressed(self, message: HostProgressed) -> None:
+        self.state = replace(self.state, host_note=message.note)
+
+    @on(HostReady)
+    def host_ready(self, message: HostReady) -> None:
+        again = self.state.host is HostHealth.RESTARTING
+        state = self._note(f"the host runs{' again' if again else ''}; desk {message.desk}")
+        self.state = replace(state, host=HostHealth.RUNNING, host_note="reading the desk", desk=message.desk)
+        if self.feed is None or self.feed.conninfo != message.conninfo:
+            if self.feed is not None:
+                self.feed.stop()
+            self._conninfo = message.conninfo
+            self.feed = Feed(self._open_desk, message.conninfo, self.post_message)
+            self.feed.start()
+        else:
+            self.feed.refresh()
+
+    @on(HostDied)
+    def host_died(self, message: HostDied) -> None:
+        note = f"the host stopped ({message.reason}); restarting in {message.retry_s:g} s"
+        self.state = replace(self._note(note, bad=True), host=HostHealth.RESTARTING, host_note=note)
+
+    @on(HostRefused)
+    def host_refused(self, message: HostRefused) -> None:
+        self.refusal = message.problem
+        self.exit(return_code=REFUSED)
+
+    # What the operator does
+
+    def action_help(self) -> None:
+        from app.console.screens.help import HelpScreen
+
+        if not isinstance(self.screen, HelpScreen):
+            self.push_screen(HelpScreen())
+
+    def action_next_theme(self) -> None:
+        names = [theme.name for theme in THEMES]
+        here = names.index(self.theme) if self.theme in names else -1
+        self.theme = names[(here + 1) % len(names)]
+
+    @on(RefreshAsked)
+    def refresh_asked(self) -> None:
+        if self.feed is not None:
+            self.feed.refresh()
+
+    @on(ReviewAsked)
+    def review_asked(self, message: ReviewAsked) -> None:
+        self.review(message.approval_id)
+
+    def review(self, approval_id: UUID) -> None:
+        """Open the review of a waiting approval."""
+        from app.console.screens.review import ReviewScreen
+
+        row = self.state.approval(approval_id)
+        if row is None or isinstance(self.screen, ReviewScreen):
+            return
+        self.desk_screen.looked_at_approvals()
+        self.push_screen(ReviewScreen(row, self.view, self.clock), self._reviewed)
+
+    def _reviewed(self, verdict: Verdict | None) -> None:
+        if verdict is None:
+            return
+        following = self._following(verdict.approval_id)
+        self.run_worker(
+            lambda: self._give(verdict),
+            thread=True,
+            group="verdict",
+            name=verdict.symbol,
+            exit_on_error=False,
+        )
+        if following is not None:
+            self.call_after_refresh(self.review, following)
+
+    def _following(self, approval_id: UUID) -> UUID | None:
+        """The next waiting card after this one, if there is one."""
+        pending = self.state.snapshot.pending if self.state.snapshot else ()
+        ids = [row.id for row in pending]
+        after = ids[ids.index(approval_id) + 1 :] if approval_id in ids else []
+        return after[0] if after else None
+
+    def _give(self, verdict: Verdict) -> None:
+        """In a thread, on a connection of its own: give the verdict and post its receipt."""
+        verb = "approved" if verdict.approve else "rejected"
+        receipt = self._ask_desk(
+            lambda desk, operator: (
+                desk.approve(
+                    verdict.approval_id, digest=verdict.digest, typed_id=verdict.typed_id, operator=operator
+                )
+                if verdict.approve
+                else desk.reject(
+                    verdict.approval_id, digest=verdict.digest, reason=REJECT_REASON, operator=operator
+                )
+            )
+        )
+        taken = LastVerdict(
+            approval_id=verdict.approval_id, symbol=verdict.symbol, verb=verb, receipt=receipt
+        )
+        self.post_message(VerdictTaken(taken))
+
+    def _ask_desk(self, ask: Callable[[DeskPort, Operator], VerdictReceipt]) -> VerdictReceipt:
+        from storage.records import VerdictReceipt
+
+        try:
+            desk = self._open_desk(self._conninfo)
+            try:
+                return ask(desk, self._operator())
+            finally:
+                desk.close()
+        except Exception as error:  # noqa: BLE001 - the operator must learn that the verdict was not taken
+            return VerdictReceipt(
+                accepted=False, state=None, message=f"not taken, the desk is away: {first_line(error)}"
+            )
+
+    @on(UndoAsked)
+    def undo_asked(self) -> None:
+        target = self._undoable()
+        if target is None:
+            self.notify("no verdict can be taken back now", timeout=RECEIPT_S)
+            return
+        approval_id, symbol = target
+        self.run_worker(
+            lambda: self._undo(approval_id, symbol), thread=True, group="verdict", exit_on_error=False
+        )
+
+    def _undoable(self) -> tuple[UUID, str] | None:
+        """The verdict given last whose time to undo still runs, here or from another terminal."""
+        now = self.clock.now()
+        last = self.state.verdict
+        if last is not None and last.receipt.accepted and last.verb != "undone":
+            until = last.receipt.effective_at
+            if until is not None and until > now:
+                return last.approval_id, last.symbol
+        rows = self.state.snapshot.approvals if self.state.snapshot else ()
+        running = [
+            row
+            for row in rows
+            if row.decided_at is not None and row.effective_at is not None and row.effective_at > now
+        ]
+        latest = max(running, key=lambda row: row.decided_at or now, default=None)
+        return None if latest is None else (latest.id, latest.terms.symbol)
+
+    def _undo(self, approval_id: UUID, symbol: str) -> None:
+        receipt = self._ask_desk(lambda desk, operator: desk.undo(approval_id, operator=operator))
+        self.post_message(
+            VerdictTaken(LastVerdict(approval_id=approval_id, symbol=symbol, verb="undone", receipt=receipt))
+        )
+
+    @on(VerdictTaken)
+    def verdict_taken(self, message: VerdictTaken) -> None:
+        taken = message.verdict
+        accepted = taken.receipt.accepted
+        text = f"{taken.verb} {clean(taken.symbol)}" + ("" if accepted else " REFUSED")
+        if taken.receipt.message:
+            text = f"{text}: {clean(taken.receipt.message)}"
+        self.notify(
+            text,
+            severity="information" if accepted else "error",
+            timeout=RECEIPT_S if accepted else REFUSAL_S,
+            markup=False,
+        )
+        self.state = replace(self._note(text, bad=not accepted), verdict=taken)
+        if self.feed is not None:
+            self.feed.refresh()

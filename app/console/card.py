@@ -1,0 +1,218 @@
+"""One approval as text: what is proposed, what it may cost, who dissents, what happens if ignored."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from app.console.figures import money, percent, price, utc
+from app.console.state import View
+from app.console.text import Line, Piece, Tone, clean, fit, labelled, line, outside, paragraph
+
+if TYPE_CHECKING:
+    from storage.records import LimitCheck
+    from storage.snapshot import ApprovalRow, VoteRow
+
+LABEL = 12
+
+
+def atr_of(row: ApprovalRow) -> float | None:
+    """The average true range, where the evidence names it."""
+    for label, value in row.facts:
+        if label.casefold().startswith("atr"):
+            found = re.search(r"\d+(?:\.\d+)?", value)
+            return float(found.group()) if found and float(found.group()) > 0 else None
+    return None
+
+
+def headline(row: ApprovalRow) -> Line:
+    """The card in one line."""
+    terms = row.terms
+    return line(
+        Piece("BUY ", Tone.GOOD),
+        outside(terms.symbol, Tone.STRONG),
+        f"  up to {terms.max_shares:,} shares at {price(terms.min_entry)} to {price(terms.max_entry)}",
+    )
+
+
+def card_lines(row: ApprovalRow, view: View, width: int) -> list[Line]:
+    """The whole card, in the order it is read."""
+    return [
+        *_risky(row, width),
+        *_terms(row),
+        line(),
+        *_recommendation(row, width),
+        line(),
+        *_limits(row, width, view),
+        line(),
+        *_votes(row, width),
+        line(),
+        *_facts(row, width),
+        *_ignored(row, width),
+    ]
+
+
+def if_ignored(row: ApprovalRow) -> str:
+    """What the desk does when nobody answers."""
+    if row.expires_at is not None:
+        return f"rejected when the clock runs out at {utc(row.expires_at)}"
+    return f"rejected at the next open ({row.terms.entry_session}); nothing is bought"
+
+
+def _risky(row: ApprovalRow, width: int) -> list[Line]:
+    if not row.risky:
+        return []
+    reasons = "; ".join(row.risky_reasons) or "marked by the desk"
+    return [*paragraph(f"! RISKY: {reasons}", width, tone=Tone.ALERT), line()]
+
+
+def _terms(row: ApprovalRow) -> list[Line]:
+    terms = row.terms
+    most, stop, target, close = (
+        float(terms.max_entry),
+        float(terms.stop),
+        float(terms.target),
+        float(row.close),
+    )
+    risk = most - stop
+    atr = atr_of(row)
+    in_atr = f"  {risk / atr:.1f} ATR" if atr else ""
+    in_r = f"  {(target - most) / risk:.1f}R" if risk > 0 else ""
+    around = ""
+    if close:
+        low, high = float(terms.min_entry) / close - 1, most / close - 1
+        around = (
+            f"  {percent(low, 1, sign=True)} to {percent(high, 1, sign=True)} of the close {price(row.close)}"
+        )
+    return [
+        labelled(
+            "setup",
+            outside(terms.setup_type.value.replace("_", " ")),
+            f", proposed after {row.created_session}",
+            width=LABEL,
+        ),
+        labelled(
+            "entry",
+            f"{price(terms.min_entry)} to {price(terms.max_entry)}",
+            Piece(around, Tone.MUTED),
+            width=LABEL,
+        ),
+        labelled(
+            "stop",
+            price(terms.stop),
+            Piece(f"  {percent(stop / most - 1 if most else None, 1, sign=True)}{in_atr}", Tone.BAD),
+            Piece(" from the highest entry", Tone.MUTED),
+            width=LABEL,
+        ),
+        labelled(
+            "target",
+            price(terms.target),
+            Piece(f"  {percent(target / most - 1 if most else None, 1, sign=True)}{in_r}", Tone.GOOD),
+            width=LABEL,
+        ),
+        labelled(
+            "size",
+            f"{terms.max_shares:,} shares, {money(terms.max_shares * terms.max_entry)} at most",
+            width=LABEL,
+        ),
+        labelled(
+            "at risk",
+            Piece(money(terms.max_risk), Tone.STRONG),
+            f"  {percent(row.risk_fraction)} of equity at most",
+            width=LABEL,
+        ),
+        labelled(
+            "hold",
+            f"{terms.max_hold} sessions at most, entry {terms.entry_session}",
+            Piece(f", parameters v{terms.parameters_version}", Tone.MUTED),
+            width=LABEL,
+        ),
+    ]
+
+
+def _recommendation(row: ApprovalRow, width: int) -> list[Line]:
+    tone = Tone.GOOD if row.recommendation.value == "approve" else Tone.WARN
+    return [
+        labelled("desk says", Piece(row.recommendation.value, tone), width=LABEL),
+        *paragraph(row.reasoning, width, indent=2),
+    ]
+
+
+def _limits(row: ApprovalRow, width: int, view: View) -> list[Line]:
+    if not row.checks:
+        return [line(Piece("LIMITS ", Tone.HEAD), Piece("none recorded", Tone.WARN))]
+    name_width = 18 if width >= 64 else 14
+    heading = f"{'LIMIT':<{name_width}}{'BEFORE':>11}{'AFTER':>11}{'ALLOWED':>11}"
+    roomy = width >= name_width + 33 + 10
+    return [
+        line(Piece(heading + (f"{'ROOM':>7}" if roomy else ""), Tone.HEAD)),
+        *(_check(check, name_width, roomy, view) for check in row.checks),
+    ]
+
+
+def _check(check: LimitCheck, name_width: int, roomy: bool, view: View) -> Line:
+    cash = check.name == "cash"
+
+    def amount(value: float) -> str:
+        return money(value, cents=False) if cash else percent(value)
+
+    name = fit(clean(check.name.replace("_", " ")), name_width, ellipsis=view.glyphs.ellipsis)
+    sign, tone = (view.glyphs.passed, Tone.GOOD) if check.passed else (view.glyphs.failed, Tone.BAD)
+    word = "" if check.passed else " OVER"
+    room = f"{check.headroom * 100:>6.0f}%" if roomy else ""
+    return line(
+        name,
+        f"{amount(check.before):>11}",
+        Piece(f"{amount(check.after):>11}", Tone.STRONG),
+        Piece(f"{('>=' if cash else '<=') + amount(check.limit):>11}", Tone.MUTED),
+        room,
+        Piece(f" {sign}{word}", tone),
+    )
+
+
+def _votes(row: ApprovalRow, width: int) -> list[Line]:
+    if not row.votes:
+        return [line(Piece("VOTES ", Tone.HEAD), Piece("nobody voted", Tone.WARN))]
+    against = sum(vote.stance.value == "against" for vote in row.votes)
+    dissent = f"{against} against" if against else "no dissent"
+    lines = [line(Piece("VOTES ", Tone.HEAD), Piece(dissent, Tone.WARN if against else Tone.MUTED))]
+    for vote in row.votes:
+        lines += _vote(vote, width)
+    return lines
+
+
+def _vote(vote: VoteRow, width: int) -> list[Line]:
+    tones = {"for": Tone.GOOD, "against": Tone.BAD, "abstain": Tone.MUTED}
+    conviction = "" if vote.conviction is None else f"{vote.conviction:.2f}"
+    veto = ", may only shrink or veto" if vote.veto_only else ""
+    return [
+        line(
+            Piece(f"{vote.agent.value:<9}", Tone.STRONG),
+            Piece(f"{vote.stance.value:<8}", tones[vote.stance.value]),
+            f"{conviction:<5}",
+            outside(f"by {vote.source or 'rules'}{veto}", Tone.MUTED),
+        ),
+        *paragraph(vote.reason, width, indent=2),
+    ]
+
+
+def _facts(row: ApprovalRow, width: int) -> list[Line]:
+    if not row.facts:
+        return []
+    lines = [line(Piece("EVIDENCE", Tone.HEAD))]
+    column = min(max((len(clean(label)) for label, _ in row.facts), default=0) + 2, max(width // 2, 12))
+    for label, value in row.facts:
+        rows = paragraph(value, width - column) or [line("-")]
+        head = Piece(fit(clean(label), column - 1, ellipsis="~") + " ", Tone.MUTED)
+        lines.append((head, *rows[0]))
+        lines += [(Piece(" " * column), *rest) for rest in rows[1:]]
+    return [*lines, line()]
+
+
+def _ignored(row: ApprovalRow, width: int) -> list[Line]:
+    lines = [
+        labelled("id", outside(row.short_id, Tone.STRONG), f"  digest {clean(row.digest)[:12]}", width=LABEL),
+    ]
+    if row.state.value == "pending":
+        lines = [*paragraph(f"If ignored: {if_ignored(row)}.", width, tone=Tone.WARN), *lines]
+    return lines

@@ -1,0 +1,91 @@
+"""What threads and screens tell the app: neither touches the other's things, they post these."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from textual.message import Message
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from app.console.state import LastVerdict
+    from storage.snapshot import DeskSnapshot
+
+
+class SnapshotArrived(Message):
+    """The feed read the desk; None while it has no first session yet."""
+
+    def __init__(self, snapshot: DeskSnapshot | None) -> None:
+        super().__init__()
+        self.snapshot = snapshot
+
+    def can_replace(self, message: Message) -> bool:
+        return isinstance(message, SnapshotArrived)
+
+
+class DeskLost(Message):
+    """The feed cannot read the desk; it tries again by itself."""
+
+    def __init__(self, reason: str, retry_s: float) -> None:
+        super().__init__()
+        self.reason = reason
+        self.retry_s = retry_s
+
+
+class HostProgressed(Message):
+    """The host says what it is doing before its desk can be read."""
+
+    def __init__(self, note: str) -> None:
+        super().__init__()
+        self.note = note
+
+
+class HostReady(Message):
+    """The host says where its desk is."""
+
+    def __init__(self, desk: str, conninfo: str) -> None:
+        super().__init__()
+        self.desk = desk
+        self.conninfo = conninfo
+
+
+class HostDied(Message):
+    """The host is gone and will be started again."""
+
+    def __init__(self, reason: str, retry_s: float) -> None:
+        super().__init__()
+        self.reason = reason
+        self.retry_s = retry_s
+
+
+class HostRefused(Message):
+    """The host cannot work until the operator puts something right."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__()
+        self.problem = problem
+
+
+class VerdictTaken(Message):
+    """A verdict was given to the desk, and this is its receipt."""
+
+    def __init__(self, verdict: LastVerdict) -> None:
+        super().__init__()
+        self.verdict = verdict
+
+
+class ReviewAsked(Message):
+    """The operator opens a waiting approval."""
+
+    def __init__(self, approval_id: UUID) -> None:
+        super().__init__()
+        self.approval_id = approval_id
+
+
+class UndoAsked(Message):
+    """The operator takes the last verdict back."""
+
+
+class RefreshAsked(Message):
+    """The operator wants the desk read again now."""

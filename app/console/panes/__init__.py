@@ -1,0 +1,3 @@
+"""The panes: each turns one frozen view into lines or rows, and fetches nothing.
+
+Importing this package imports no pane; `screens/desk.py` puts them together."""

@@ -1,0 +1,105 @@
+"""Open positions with what is left to stop, target and time; below them the trades closed last."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from app.console.figures import money, percent, price, signed
+from app.console.layout import PaneId
+from app.console.panes.base import TablePane
+from app.console.state import View
+from app.console.text import Line, Piece, Tone, line, outside
+from app.console.widgets.table import Column, Row
+
+if TYPE_CHECKING:
+    from storage.snapshot import PositionRow, TradeRow, TradeTotals
+
+NONE = Piece("")
+
+
+def totals_text(totals: TradeTotals) -> str:
+    """Trades, win rate and mean R in one phrase."""
+    if not totals.trades:
+        return "no trade closed yet"
+    mean = "" if totals.mean_r is None else f", mean {totals.mean_r:+.2f}R"
+    return f"{totals.trades} closed, {percent(totals.wins / totals.trades, 0)} won{mean}"
+
+
+class PositionsPane(TablePane):
+    PANE = PaneId.POSITIONS
+    COLUMNS = (
+        Column(title="SYM", width=6),
+        Column(title="R", width=6, right=True),
+        Column(title="P&L $", width=10, right=True),
+        Column(title="SHRS", width=5, right=True, drop=6),
+        Column(title="ENTRY", width=8, right=True, drop=7),
+        Column(title="LAST", width=8, right=True, drop=5),
+        Column(title="TO STOP", width=7, right=True, drop=2),
+        Column(title="TO TGT", width=7, right=True, drop=3),
+        Column(title="HELD", width=5, right=True, drop=4),
+        Column(title="HEAT", width=5, right=True, drop=8),
+    )
+
+    def rows(self, view: View, width: int) -> Iterable[Row]:
+        snapshot = view.state.snapshot
+        assert snapshot is not None
+        yield from (self._position(row) for row in snapshot.positions)
+        if not snapshot.positions and snapshot.trades:
+            yield Row(key="none", cells=(Piece("no position is open", Tone.MUTED),), rule=True)
+        if snapshot.trades:
+            rule = view.glyphs.rule
+            heading = f"{rule * 2} {totals_text(snapshot.totals)}; latest first {rule * width}"
+            yield Row(key="closed", cells=(Piece(heading, Tone.HEAD),), rule=True)
+            yield from (self._trade(row, view) for row in snapshot.trades)
+
+    def _position(self, row: PositionRow) -> Row:
+        last = float(row.last_close)
+        return Row(
+            key=str(row.id),
+            cells=(
+                outside(row.symbol, Tone.STRONG),
+                signed(row.r_now, f"{row.r_now:+.2f}"),
+                signed(float(row.unrealised), f"{row.unrealised:+,.2f}"),
+                Piece(f"{row.shares:,}"),
+                Piece(price(row.entry_price)),
+                Piece(price(row.last_close)),
+                Piece(percent(float(row.stop) / last - 1 if last else None, 1, sign=True)),
+                Piece(percent(float(row.target) / last - 1 if last else None, 1, sign=True)),
+                Piece(
+                    f"{row.sessions_held}/{row.max_hold}",
+                    Tone.WARN if row.sessions_held >= row.max_hold - 1 else Tone.PLAIN,
+                ),
+                Piece(percent(row.heat)),
+            ),
+        )
+
+    def _trade(self, row: TradeRow, view: View) -> Row:
+        text = (
+            f"{row.symbol:<6} {row.r_multiple:+6.2f} {row.pnl:+10,.2f} {row.shares:>5,}  "
+            f"{row.exit_reason.value.replace('_', ' ')}, "
+            f"{row.entry_session} {view.glyphs.arrow} {row.exit_session}"
+        )
+        tone = Tone.GOOD if row.pnl > 0 else Tone.BAD if row.pnl < 0 else Tone.MUTED
+        return Row(key=f"{row.symbol} {row.exit_session}", cells=(outside(text, tone),), rule=True)
+
+    def nothing(self, view: View) -> list[Line]:
+        return [
+            line(),
+            line(Piece(" no position is open and no trade has closed", Tone.STRONG)),
+            line(
+                Piece(
+                    " an approved card becomes a position at the next open, inside its price band", Tone.MUTED
+                )
+            ),
+        ]
+
+    def facts(self, view: View) -> str:
+        snapshot = view.state.snapshot
+        if snapshot is None:
+            return ""
+        if not snapshot.positions:
+            return totals_text(snapshot.totals)
+        heat = sum(row.heat for row in snapshot.positions)
+        gain = sum((row.unrealised for row in snapshot.positions), start=snapshot.positions[0].unrealised * 0)
+        return f"heat {percent(heat)}, unrealised {money(gain)}"

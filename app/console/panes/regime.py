@@ -1,0 +1,115 @@
+"""The market's regime with what it was read from, and the desk's equity under it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from app.console.figures import money, percent, price, signed
+from app.console.glyphs import Glyphs
+from app.console.layout import PaneId
+from app.console.panes.base import LinesPane
+from app.console.state import View
+from app.console.text import Line, Piece, Tone, clean, labelled, line, outside, paragraph, sparkline
+
+if TYPE_CHECKING:
+    from storage.snapshot import DeskSnapshot, RegimeRow
+
+DIRECTION_TONES = {"BULL": Tone.GOOD, "BEAR": Tone.BAD, "SIDEWAYS": Tone.WARN}
+BAND = 10  # cells on each side of the average
+
+
+def direction_piece(regime: RegimeRow) -> Piece:
+    return Piece(regime.direction.value, DIRECTION_TONES[regime.direction.value])
+
+
+def sessions_since(snapshot: DeskSnapshot, regime: RegimeRow) -> int:
+    """Sessions that the direction has stood, as far back as the equity rows reach."""
+    return sum(row.session > regime.switched_on for row in snapshot.equity)
+
+
+def band(distance: float, glyphs: Glyphs) -> Line:
+    """Where the index stands against its 200-session average: -10% .. +10%."""
+    cell = round(max(-0.1, min(0.1, distance)) / 0.1 * BAND) + BAND
+    track = [glyphs.rule] * (2 * BAND + 1)
+    track[BAND] = "|" if glyphs.rule == "-" else "┼"
+    return line(
+        Piece("".join(track[:cell]), Tone.MUTED),
+        Piece(glyphs.held, Tone.GOOD if distance > 0 else Tone.BAD),
+        Piece("".join(track[cell + 1 :]), Tone.MUTED),
+    )
+
+
+def meter(fraction: float, width: int, glyphs: Glyphs, tone: Tone) -> Line:
+    """A bar that fills from the left."""
+    full = round(min(max(fraction, 0.0), 1.0) * width)
+    return line(Piece(glyphs.bar_full * full, tone), Piece(glyphs.bar_empty * (width - full), Tone.MUTED))
+
+
+class RegimePane(LinesPane):
+    PANE = PaneId.REGIME
+
+    def content(self, view: View, width: int) -> list[Line]:
+        snapshot = view.state.snapshot
+        assert snapshot is not None
+        return [*self._regime(snapshot, view.glyphs, width), *self._equity(snapshot, view.glyphs, width)]
+
+    def _regime(self, snapshot: DeskSnapshot, glyphs: Glyphs, width: int) -> list[Line]:
+        regime = snapshot.regime
+        if regime is None:
+            return [
+                line(Piece("not read yet", Tone.STRONG)),
+                *paragraph(
+                    "the regime needs 200 sessions of the index before its first reading",
+                    width,
+                    tone=Tone.MUTED,
+                ),
+                line(),
+            ]
+        volatility = regime.volatility_value
+        reading = f"{volatility:.1f}" if volatility >= 1 else percent(volatility, 1)
+        p = regime.bear_probability
+        tone = Tone.BAD if p >= 0.6 else Tone.WARN if p >= 0.4 else Tone.GOOD
+        return [
+            labelled("direction", direction_piece(regime), f" since {regime.switched_on}"),
+            labelled("P(bear)", f"{p:.2f} ", *meter(p, max(min(width - 16, 21), 4), glyphs, tone)),
+            labelled("volatility", regime.volatility.value),
+            labelled("", outside(f"{reading} {regime.volatility_source}", Tone.MUTED)),
+            labelled(
+                clean(regime.index_symbol)[:10],
+                f"{price(regime.index_close)} ",
+                signed(regime.distance, percent(regime.distance, 1, sign=True)),
+            ),
+            labelled("SMA200", price(regime.sma200)),
+            labelled("-10% +10%", *band(regime.distance, glyphs)),
+            line(),
+        ]
+
+    def _equity(self, snapshot: DeskSnapshot, glyphs: Glyphs, width: int) -> list[Line]:
+        start = snapshot.header.start_equity
+        if not snapshot.equity:
+            return [labelled("equity", money(start)), line(Piece("no session settled yet", Tone.MUTED))]
+        last = snapshot.equity[-1]
+        gain = float(last.equity / start - 1) if start else 0.0
+        worst = max(abs(row.drawdown) for row in snapshot.equity)
+        values = [float(row.equity) for row in snapshot.equity]
+        return [
+            labelled(
+                "equity",
+                Piece(money(last.equity), Tone.STRONG),
+                " ",
+                signed(gain, percent(gain, 1, sign=True)),
+            ),
+            labelled(
+                "drawdown",
+                percent(abs(last.drawdown), 1),
+                Piece(f" worst {percent(worst, 1)}", Tone.MUTED),
+            ),
+            labelled("cash", money(last.cash)),
+            labelled("heat", percent(last.heat), Piece(" at the stops", Tone.MUTED)),
+            line(Piece(sparkline(values, width, glyphs.spark), Tone.ACCENT)),
+            line(
+                Piece(f"{snapshot.equity[0].session}", Tone.MUTED),
+                Piece(" " * max(width - 20, 1)),
+                Piece(f"{last.session}", Tone.MUTED),
+            ),
+        ]

@@ -1,0 +1,212 @@
+"""The two rows that never scroll away: what desk this is, how it does, and whether anything is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from app.console.figures import age, countdown, money, percent, signed, utc
+from app.console.panes.regime import direction_piece, sessions_since
+from app.console.state import SILENT_AFTER_S, HostHealth, Link, View
+from app.console.text import Line, Piece, Tone, clean, cut, fit, line, outside, width_of
+from app.console.widgets.lines import LineRow
+
+if TYPE_CHECKING:
+    from storage.snapshot import DeskSnapshot
+
+SEPARATOR = Piece(" | ", Tone.MUTED)
+ALARM_TONES = {Tone.BAD, Tone.ALERT, Tone.WARN}
+
+
+@dataclass(frozen=True)
+class Item:
+    """A part of a row in wordings from longest to shortest; the highest `drop` gives way first."""
+
+    drop: int
+    wordings: tuple[Line, ...]
+
+
+def join(items: Sequence[Item], width: int) -> Line:
+    """The items in at most `width` cells: all are shortened before the least important are dropped."""
+    chosen = dict.fromkeys(range(len(items)), 0)
+
+    def built() -> Line:
+        pieces: list[Piece] = [Piece(" ")]
+        for index, wording in sorted(chosen.items()):
+            if len(pieces) > 1:
+                pieces.append(SEPARATOR)
+            pieces += items[index].wordings[wording]
+        return tuple(pieces)
+
+    by_weight = sorted(range(len(items)), key=lambda index: -items[index].drop)
+    while width_of(built()) > width and chosen:
+        index = next((i for i in by_weight if chosen.get(i, 99) < len(items[i].wordings) - 1), None)
+        if index is not None:
+            chosen[index] += 1
+        else:
+            chosen.pop(next(i for i in by_weight if i in chosen))
+    # What was shortened in vain gets its longer wording back, important parts first.
+    for index in reversed(by_weight):
+        while chosen.get(index, 0) > 0:
+            chosen[index] -= 1
+            if width_of(built()) > width:
+                chosen[index] += 1
+                break
+    return built()
+
+
+def with_clock(row: Line, clock: str, width: int) -> Line:
+    """A row with the clock at its right edge, where there is room for it."""
+    gap = width - width_of(row) - len(clock) - 1
+    return (*row, Piece(" " * gap), Piece(clock, Tone.MUTED)) if gap > 0 else row
+
+
+def strip_lines(view: View, width: int) -> list[Line]:
+    """Both rows; before the first snapshot they say what is happening."""
+    state, snapshot = view.state, view.state.snapshot
+    clock = utc(view.now)
+    if snapshot is None:
+        name = clean(state.desk).upper() or "QUORUM"
+        return [
+            with_clock(line(" ", Piece(f" {name} ", Tone.STRONG), " starting"), clock, width),
+            cut(
+                line(" ", *_host(view), SEPARATOR, *_database(view), SEPARATOR, outside(state.host_note)),
+                width,
+                ellipsis=view.glyphs.ellipsis,
+            ),
+        ]
+    return [
+        join(_first(view, snapshot), width),
+        with_clock(join(_second(view, snapshot), width - 11), clock, width),
+    ]
+
+
+def _first(view: View, snapshot: DeskSnapshot) -> list[Item]:
+    header, g = snapshot.header, view.glyphs
+    kind = Piece(f" {header.kind.value.upper()} ", Tone(header.kind.value))
+    items = [Item(0, (line(kind),))]
+    if header.history_title:
+        title = outside(header.history_title)
+        stamp = (Piece(" survivors only", Tone.WARN),) if header.survivors else ()
+        short = (Piece("survivors", Tone.WARN),) if header.survivors else ()
+        cut = Piece(fit(title.text, min(len(title.text), 24), ellipsis=g.ellipsis))
+        wordings = [(title, *stamp), (cut, *((Piece(" survivors", Tone.WARN),) if stamp else ())), short]
+        items.append(Item(6, tuple(filter(None, wordings))))
+    regime = snapshot.regime
+    if regime is not None:
+        since = sessions_since(snapshot, regime)
+        p = f"P(bear) {regime.bear_probability:.2f}"
+        d = direction_piece(regime)
+        items.append(
+            Item(2, (line(d, f" {p} for {since} sessions"), line(d, f" {p} {since}d"), line(d, f" {p[-4:]}")))
+        )
+    else:
+        items.append(
+            Item(2, (line(Piece("regime not read yet", Tone.MUTED)), line(Piece("regime -", Tone.MUTED))))
+        )
+    quota = snapshot.quota
+    items.append(
+        Item(5, (line(f"FMP {quota.used}/{quota.limit}" if quota else "FMP none"),)),
+    )
+    spend = money(snapshot.spend.today_usd)
+    items.append(Item(4, (line(f"LLM {spend}"),)))
+    waiting = len(snapshot.pending)
+    risky = sum(row.risky for row in snapshot.pending)
+    word = f"APPROVALS {waiting}" + (f" ({risky} risky!)" if risky else "")
+    short_word = f"APPR {waiting}" + (f" ({risky}!)" if risky else "")
+    tone = Tone.ALERT if waiting else Tone.MUTED
+    pad = " " if waiting else ""
+    items.append(
+        Item(1, (line(Piece(f"{pad}{word}{pad}", tone)), line(Piece(f"{pad}{short_word}{pad}", tone))))
+    )
+    return items
+
+
+def _second(view: View, snapshot: DeskSnapshot) -> list[Item]:
+    header = snapshot.header
+    done, total = header.sessions_done, header.sessions_total
+    day = f"{header.session}" if header.session else "not started"
+    finished = " ended" if header.state.value == "finished" else ""
+    items = [
+        Item(
+            2,
+            (
+                line(f"session {done:,}/{total:,}, {day}{finished}"),
+                line(f"{done}/{total} {day}{finished}"),
+                line(day),
+            ),
+        ),
+        Item(0, (_host(view),)),
+    ]
+    items.append(Item(0, (_database(view),)))
+    since = max((view.now - snapshot.taken_at).total_seconds(), 0.0)
+    late = since > 10
+    # Whole tens while all is well: a number that changes every second would cost bytes and say nothing.
+    seen = Piece(f"{view.glyphs.stale} data {age(since)} old", Tone.WARN) if late else Piece("data fresh")
+    items.append(Item(5, (line(seen), line(Piece(age(since), seen.tone) if late else Piece("fresh")))))
+    if snapshot.equity:
+        last = snapshot.equity[-1]
+        gain = float(last.equity / header.start_equity - 1) if header.start_equity else 0.0
+        change = signed(gain, percent(gain, 1, sign=True))
+        drawdown = Piece(f" dd {percent(abs(last.drawdown), 1)}", Tone.MUTED)
+        equity = money(last.equity, cents=False)
+        items.append(
+            Item(3, (line(f"equity {equity} ", change, drawdown), line(f"{equity} ", change), line(equity)))
+        )
+    else:
+        items.append(Item(3, (line(f"equity {money(header.start_equity or Decimal(0), cents=False)}"),)))
+    verdict = _verdict(view)
+    if verdict:
+        items.append(Item(1, verdict))
+    return items
+
+
+def _host(view: View) -> Line:
+    state = view.state
+    if state.host is HostHealth.RESTARTING:
+        return line(Piece("! restarting", Tone.BAD))
+    if state.host is HostHealth.STARTING:
+        return line(Piece("desk starting", Tone.WARN))
+    snapshot = state.snapshot
+    seen = snapshot.header.host_seen_at if snapshot else None
+    if snapshot is not None and seen is not None and snapshot.header.state.value == "running":
+        silent = (view.now - seen).total_seconds()
+        if silent > SILENT_AFTER_S:
+            return line(Piece(f"! host silent {age(silent)}", Tone.BAD))
+    return line(Piece("desk ok", Tone.GOOD))
+
+
+def _database(view: View) -> Line:
+    match view.state.link:
+        case Link.UP:
+            return line(Piece("db ok", Tone.GOOD))
+        case Link.AWAY:
+            return line(Piece("! db away", Tone.BAD))
+        case _:
+            return line(Piece("db -", Tone.MUTED))
+
+
+def _verdict(view: View) -> tuple[Line, ...]:
+    """The last verdict of this console, with what is left of its time to undo."""
+    last = view.state.verdict
+    if last is None:
+        return ()
+    symbol = clean(last.symbol)
+    if not last.receipt.accepted:
+        message = outside(f"! {last.verb} {symbol} REFUSED: {last.receipt.message}", Tone.BAD)
+        return (line(message), line(Piece(f"! {symbol} REFUSED", Tone.BAD)))
+    effective = last.receipt.effective_at
+    left = (effective - view.now).total_seconds() if effective else 0.0
+    if left > 0:
+        undo = Piece(f" undo (u) {countdown(left)}", Tone.WARN)
+        return (line(f"{last.verb} {symbol}", undo), line(f"{symbol}", undo))
+    return (line(f"{last.verb} {symbol}"),)
+
+
+class DeskStrip(LineRow):
+    """The strip; loud (class `-alert`) while an approval waits that the operator has not looked at."""
+
+    def show(self, view: View, width: int) -> None:
+        self.set_lines(strip_lines(view, width))
