@@ -6,6 +6,7 @@ import csv
 import gzip
 from datetime import date
 from io import StringIO
+from itertools import pairwise
 
 import pytest
 
@@ -43,7 +44,7 @@ def test_bear_against_the_rest_is_told_apart_with_few_switches(
     sensitivity = sum(bear and called for bear, called in said) / sum(bear for bear, _ in said)
     specificity = sum(not bear and not called for bear, called in said) / sum(not bear for bear, _ in said)
     years = len(said) / 252
-    changes = sum(line["direction"] != last["direction"] for last, line in zip(lines, lines[1:], strict=False))
+    changes = sum(line["direction"] != last["direction"] for last, line in pairwise(lines))
 
     assert (sensitivity + specificity) / 2 >= 0.80
     assert changes / years <= 1.5  # of all three labels, so of BEAR against the rest too

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import pty
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from types import TracebackType
+from typing import Self, TypeVar
 
 T = TypeVar("T")
 
@@ -92,10 +98,69 @@ def kill(pid: int | None) -> bool:
     return True
 
 
-def wait_until(reached: Callable[[], T], *, timeout_s: float = 30.0) -> T:
+def wait_until(reached: Callable[[], T | None], *, timeout_s: float = 30.0) -> T:
     """Ask again and again until the answer is true."""
     deadline = time.monotonic() + timeout_s
     while not (answer := reached()):
         assert time.monotonic() < deadline, f"not reached within {timeout_s} s"
         time.sleep(0.05)
     return answer
+
+
+class Console:
+    """The console in a terminal of its own, 120 by 40, whose picture is kept as the bytes it wrote."""
+
+    def __init__(self, home: Path, *arguments: str) -> None:
+        self._terminal, inside = pty.openpty()
+        fcntl.ioctl(inside, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "app.console", *arguments],
+            cwd=ROOT,
+            env=environment(home),
+            stdin=inside,
+            stdout=inside,
+            stderr=inside,
+            start_new_session=True,
+        )
+        os.close(inside)
+        self.written = bytearray()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    @property
+    def host(self) -> int | None:
+        """The process that drives the desk: the console's child."""
+        tasks = Path(f"/proc/{self.process.pid}/task")
+        try:
+            lists = [(task / "children").read_text() for task in tasks.iterdir()]
+        except FileNotFoundError:
+            return None
+        return next((int(pid) for pids in lists for pid in pids.split()), None)
+
+    def press(self, keys: str) -> None:
+        os.write(self._terminal, keys.encode())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leave nothing running, also when the test has failed."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.end()
+
+    def end(self, timeout_s: float = 10.0) -> int:
+        """Wait for it to end and close the terminal; its exit code, negative for a signal."""
+        code = self.process.wait(timeout=timeout_s)
+        self._reader.join(timeout=timeout_s)
+        os.close(self._terminal)
+        return code
+
+    def _read(self) -> None:
+        while True:
+            try:
+                self.written += os.read(self._terminal, 65536)
+            except OSError:  # the other end is closed: the console is gone
+                return
