@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import date, datetime
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, ParamSpec
+from typing import Annotated, ParamSpec, cast
 
 import typer
 
@@ -16,14 +16,18 @@ from storage.records import VerdictMode
 
 P = ParamSpec("P")
 
+# The one public name of typer's family of usage errors; its base also covers unknown commands and options.
+UsageError = cast("type[typer.BadParameter]", typer.BadParameter.__base__)
+
 REFUSED = 2  # exit code of everything the operator can put right
 INTERRUPTED = 130
 
 app = typer.Typer(
-    help="Quorum: the operator console of a multi-agent trading desk. Without a command it opens the console.",
+    help="Quorum: the operator console of a trading desk of agents. Without a command it opens the console.",
     no_args_is_help=False,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
 )
 history = typer.Typer(help="History packs: folders of real market data to replay.", no_args_is_help=True)
 desks = typer.Typer(help="The desks on this machine: each is one database.", no_args_is_help=True)
@@ -202,5 +206,18 @@ def _day(moment: datetime | None) -> date | None:
     return moment.date() if moment else None
 
 
+def main() -> int:
+    """Run the command line; the exit code. Words it cannot read are one line, as every other refusal."""
+    try:
+        code = app(standalone_mode=False, prog_name="quorum")
+    except UsageError as wrong:
+        said = wrong.format_message().removesuffix(".")
+        typer.echo(f"quorum: {said}; `quorum --help` and `quorum COMMAND --help` tell more", err=True)
+        return REFUSED
+    except typer.Abort:
+        return INTERRUPTED
+    return code if isinstance(code, int) else 0
+
+
 if __name__ == "__main__":
-    app()
+    sys.exit(main())

@@ -61,7 +61,7 @@ class AgentMemory:
             await self._session.execute(insert(Instrument).values(rows).on_conflict_do_nothing())
 
     async def store_bars(self, bars: Sequence[Bar]) -> None:
-        """COPY settled bars in; IntegrityError when one is there already."""
+        """COPY settled bars in; psycopg.errors.UniqueViolation when one is there already."""
         pooled = await (await self._session.connection()).get_raw_connection()
         connection = cast("psycopg.AsyncConnection[object]", pooled.driver_connection)
         async with (
@@ -118,7 +118,8 @@ class AgentMemory:
     async def store_metrics(self, session: date, *, now: datetime) -> None:
         """Sum up what each agent did this session from its votes and readings.
 
-        An agent's impact on P&L is what the trades closed this session made that it had voted for.
+        An agent's impact on P&L is what the trades closed this session made that it had voted for, also on a
+        session on which it had nothing else to do.
         """
         pnl = await self._pnl_by_voter(session)
         await self._session.execute(delete(AgentMetric).where(AgentMetric.date == session))
@@ -145,6 +146,8 @@ class AgentMemory:
         count, latency, confidence = readings.one()
         if count:
             tasks.append((AgentName.REGIME, count, 0, latency, confidence))
+        idle = pnl.keys() - {task[0] for task in tasks}
+        tasks.extend((agent, 0, 0, None, None) for agent in sorted(idle))
         for agent, total, abstained, latency, confidence in tasks:
             self._session.add(
                 AgentMetric(
@@ -153,7 +156,7 @@ class AgentMemory:
                     tasks_completed=total - abstained,
                     abstained=abstained,
                     avg_latency_ms=latency,
-                    success_rate=(total - abstained) / total,
+                    success_rate=(total - abstained) / total if total else None,
                     avg_confidence=None if confidence is None else Decimal(str(confidence)),
                     impact_on_pnl=pnl.get(agent, Decimal(0)),
                     cost_usd=Decimal(0),

@@ -59,10 +59,9 @@ class Server(ABC):
             )
 
     def has_desk(self, desk: str) -> bool:
+        name = self._checked_database(desk)
         with self._administer() as connection:
-            found = connection.execute(
-                "select 1 from pg_database where datname = %s", [self._checked_database(desk)]
-            )
+            found = connection.execute("select 1 from pg_database where datname = %s", [name])
             return found.fetchone() is not None
 
     def desks(self) -> list[str]:

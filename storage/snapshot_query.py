@@ -315,7 +315,8 @@ _AGENTS = """
            m.tasks_completed || ' done' || case when m.abstained > 0
                then ', ' || m.abstained || ' abstained' else '' end as last_result
       from agent_metrics m
-      join (select agent_name, max(date) as date from agent_metrics group by 1) latest
+      join (select agent_name, max(date) as date from agent_metrics
+             where tasks_completed + abstained > 0 group by 1) latest
         on (latest.agent_name, latest.date) = (m.agent_name, m.date)
      order by array_position(array['regime', 'research', 'news', 'strategy', 'risk'], m.agent_name::text)
 """

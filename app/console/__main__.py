@@ -20,7 +20,7 @@ from types import FrameType  # noqa: E402
 from typing import TYPE_CHECKING  # noqa: E402
 
 from app.console.app import ConsoleApp, HostPort, Post  # noqa: E402
-from app.console.host import GRACE_S, Host, host_environment  # noqa: E402
+from app.console.host import GRACE_S, REFUSED, Host, host_environment  # noqa: E402
 from app.console.notes import AFTER_QUIT  # noqa: E402
 
 if TYPE_CHECKING:
@@ -64,6 +64,10 @@ class Leaving:
 
 def main(arguments: Sequence[str], command: Sequence[str] = HOST_COMMAND) -> int:
     """Run the console beside a host; the exit code is 0, 2 if the host refused to work, or 128 + a signal."""
+
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):  # Textual reads the one and draws on the other
+        sys.stderr.write("quorum: the console needs a terminal; without one use `quorum replay --headless`\n")
+        return REFUSED
 
     def host(post: Post) -> HostPort:
         return Host([*command, *arguments], host_environment(os.environ), post)

@@ -257,6 +257,23 @@ REGISTRY: tuple[Action, ...] = (
         footer=3,
     ),
     Action(
+        id="next_field",
+        keys=("tab",),
+        shown="tab",
+        label="field",
+        help="Go from Reject to the field for the id, to Approve",
+        scope=Scope.REVIEW,
+        footer=5,
+    ),
+    Action(
+        id="previous_field",
+        keys=("shift+tab",),
+        shown="shift+tab",
+        label="field back",
+        help="Go the other way",
+        scope=Scope.REVIEW,
+    ),
+    Action(
         id="nudge",
         keys=("y",),
         shown="y",

@@ -12,7 +12,7 @@ from textual.app import App
 from textual.binding import BindingType
 from textual.command import Provider
 from textual.message import Message
-from textual.reactive import reactive
+from textual.reactive import var
 
 from app.console.actions import Scope, bindings_for
 from app.console.clock import Clock, SystemClock
@@ -32,7 +32,7 @@ from app.console.messages import (
 )
 from app.console.screens.desk import DeskScreen
 from app.console.state import ConsoleEvent, ConsoleState, HostHealth, LastVerdict, Link, View
-from app.console.text import clean
+from app.console.text import TONES, clean
 from app.console.themes import STANDARD, THEMES
 
 if TYPE_CHECKING:
@@ -78,10 +78,12 @@ class ConsoleApp(App[None]):
     CSS_PATH = STYLES
     TITLE = "Quorum"
     COMMANDS = {desk_commands}  # noqa: RUF012
+    COMPONENT_CLASSES: ClassVar[set[str]] = set(TONES)
     BINDINGS: ClassVar[list[BindingType]] = bindings_for(Scope.APP)
     COMMAND_PALETTE_BINDING = "ctrl+p"
 
-    state: reactive[ConsoleState] = reactive(ConsoleState, init=False)
+    # Not `reactive`: on an app that would repaint the whole screen at every snapshot.
+    state: var[ConsoleState] = var(ConsoleState, init=False)
 
     def __init__(
         self,

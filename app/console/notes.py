@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from app.console.state import ConsoleState
 
 HISTORY_NOTE = (
-    "HISTORY: real prices replayed, nothing is traded. "
-    "A live paper desk: put FMP_API_KEY (and ANTHROPIC_API_KEY) into .env, see README"
+    "HISTORY: real prices, no money. A live paper desk needs FMP_API_KEY in .env and is not in this version "
+    "yet: README"
 )
 AFTER_QUIT = "The replay pauses here and resumes at the next start."
 FRESH_COMMAND = "quorum replay --desk history --fresh"

@@ -43,6 +43,11 @@ class ConsoleEvent:
     text: str
     bad: bool = False
 
+    @property
+    def key(self) -> str:
+        """What names it in a list."""
+        return f"{self.at.isoformat()} {self.text}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class LastVerdict:

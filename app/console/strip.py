@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+
 from app.console.figures import age, countdown, money, percent, signed, utc
 from app.console.panes.regime import direction_piece, sessions_since
 from app.console.state import SILENT_AFTER_S, HostHealth, Link, View
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
     from storage.snapshot import DeskSnapshot
 
 SEPARATOR = Piece(" | ", Tone.MUTED)
-ALARM_TONES = {Tone.BAD, Tone.ALERT, Tone.WARN}
+CLOCK = 10  # cells at the right end of the second row
 
 
 @dataclass(frozen=True)
@@ -57,30 +60,21 @@ def join(items: Sequence[Item], width: int) -> Line:
     return built()
 
 
-def with_clock(row: Line, clock: str, width: int) -> Line:
-    """A row with the clock at its right edge, where there is room for it."""
-    gap = width - width_of(row) - len(clock) - 1
-    return (*row, Piece(" " * gap), Piece(clock, Tone.MUTED)) if gap > 0 else row
-
-
 def strip_lines(view: View, width: int) -> list[Line]:
-    """Both rows; before the first snapshot they say what is happening."""
+    """Both rows without the clock; before the first snapshot they say what is happening."""
     state, snapshot = view.state, view.state.snapshot
-    clock = utc(view.now)
+    second = width - CLOCK
     if snapshot is None:
         name = clean(state.desk).upper() or "QUORUM"
         return [
-            with_clock(line(" ", Piece(f" {name} ", Tone.STRONG), " starting"), clock, width),
+            line(" ", Piece(f" {name} ", Tone.STRONG), " starting"),
             cut(
                 line(" ", *_host(view), SEPARATOR, *_database(view), SEPARATOR, outside(state.host_note)),
-                width,
+                second,
                 ellipsis=view.glyphs.ellipsis,
             ),
         ]
-    return [
-        join(_first(view, snapshot), width),
-        with_clock(join(_second(view, snapshot), width - 11), clock, width),
-    ]
+    return [join(_first(view, snapshot), width), join(_second(view, snapshot), second)]
 
 
 def _first(view: View, snapshot: DeskSnapshot) -> list[Item]:
@@ -205,8 +199,27 @@ def _verdict(view: View) -> tuple[Line, ...]:
     return (line(f"{last.verb} {symbol}"),)
 
 
-class DeskStrip(LineRow):
-    """The strip; loud (class `-alert`) while an approval waits that the operator has not looked at."""
+class DeskStrip(Vertical):
+    """The strip; loud (class `-alert`) while an approval waits that the operator has not looked at.
+
+    The clock is a widget of its own because a row is painted whole: each second would send the whole row.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(id="strip")
+        self._first = LineRow(id="strip-first")
+        self._second = LineRow(id="strip-second")
+        self._clock = LineRow(id="clock")
+
+    def compose(self) -> ComposeResult:
+        yield self._first
+        with Horizontal(id="strip-below"):
+            yield self._second
+            yield self._clock
 
     def show(self, view: View, width: int) -> None:
-        self.set_lines(strip_lines(view, width))
+        """Show a view in a strip of this width."""
+        first, second = strip_lines(view, width)
+        self._first.set_lines([first])
+        self._second.set_lines([second])
+        self._clock.set_lines([line(Piece(utc(view.now), Tone.MUTED))])

@@ -38,8 +38,9 @@ def trade_facts(
         Fact("Signal", f"close {plan.close} on {plan.session.isoformat()}, score {candidate.score:.0f}/100"),
         Fact(
             "Stop distance",
-            f"{stop_distance / plan.close:.1%}, {stop_distance / plan.atr:.1f} ATR of {plan.atr:.4g}",
+            f"{stop_distance / plan.close:.1%} of the close, {stop_distance / plan.atr:.1f} ATR",
         ),
+        Fact("ATR(14)", f"{plan.atr:.4f}"),
         Fact("Target", f"{(plan.target - plan.close) / stop_distance:.1f} R from the close"),
         Fact("Time exit", f"at the close after {plan.max_hold} sessions"),
     ]

@@ -46,6 +46,7 @@ STEPS: dict[Slot, Callable[[Step], Awaitable[StepResult]]] = {
 assert tuple(STEPS) == tuple(Slot)
 
 DRIVER_LOCK = 0x51554F53  # held by the one process that drives a desk
+BEAT_S = 5.0
 DRIVER_PATIENCE_S = 5.0
 DRIVER_POLL_S = 0.1
 
@@ -118,7 +119,7 @@ class Replay:
                 await self._run_step(engine, slot, following, view, screened)
                 if stop.is_set():
                     return False
-            await self._keep_pace(started, stop)
+            await self._keep_pace(engine, started, stop)
         async with AsyncSession(engine) as database, database.begin():
             await Journal(database).finish()
             await announce(await database.connection(), Topic.DESK)
@@ -165,12 +166,16 @@ class Replay:
             )
             await announce(await database.connection(), Topic.RUN)
 
-    async def _keep_pace(self, started: float, stop: asyncio.Event) -> None:
+    async def _keep_pace(self, engine: AsyncEngine, started: float, stop: asyncio.Event) -> None:
+        """Wait until the session has had its time, with a sign of life where that takes long."""
         if self._pace.sessions_per_second is None:
             return
-        rest = 1 / self._pace.sessions_per_second - (time.monotonic() - started)
-        if rest > 0:
-            await pause(stop, rest)
+        due = started + 1 / self._pace.sessions_per_second
+        while not stop.is_set() and (rest := due - time.monotonic()) > 0:
+            await pause(stop, min(rest, BEAT_S))
+            if rest > BEAT_S:
+                async with AsyncSession(engine) as database, database.begin():
+                    await Journal(database).beat(self._wall.now())
 
 
 @asynccontextmanager

@@ -19,7 +19,7 @@ class AgentsPane(TablePane):
         Column(title="BY", width=5),
         Column(title="TASKS", width=5, right=True, drop=2),
         Column(title="ABST", width=4, right=True, drop=3),
-        Column(title="OK%", width=4, right=True, drop=1),
+        Column(title="ANS%", width=4, right=True, drop=1),
         Column(title="MS", width=5, right=True, drop=4),
         Column(title="LAST", width=10, drop=5),
         Column(title="RESULT", width=16, drop=6, grow=1),

@@ -23,15 +23,31 @@ class Pane(Vertical, Generic[Body_co], inherit_bindings=False):
     """A frame around one body; it paints only while it is in sight."""
 
     PANE: ClassVar[PaneId]
+    NEEDS_WIDTH: ClassVar[bool] = (
+        True  # a table has its rows before it has a size: keys typed ahead find them
+    )
 
     def __init__(self, body: Body_co) -> None:
         super().__init__(id=self.PANE.value, classes="pane")
         self.body = body
         self.view: View | None = None
         self.in_sight = False
+        self._heading = Content()
+        self._footing = Content()
 
     def compose(self) -> ComposeResult:
         yield self.body
+
+    def head(self, heading: Content) -> None:
+        """Give the frame its title."""
+        self._label(heading, self._footing)
+
+    def _label(self, heading: Content, footing: Content) -> None:
+        # The border's own properties answer markup, and repaint the whole pane whenever they are set.
+        if heading != self._heading:
+            self._heading = self.border_title = heading
+        if footing != self._footing:
+            self._footing = self.border_subtitle = footing
 
     def show(self, view: View) -> None:
         """Take a view; it is painted now if the pane is in sight, else when it comes into sight."""
@@ -50,7 +66,7 @@ class Pane(Vertical, Generic[Body_co], inherit_bindings=False):
             self._show()
 
     def _show(self) -> None:
-        if self.view is None or self.size.width == 0:
+        if self.view is None or (self.NEEDS_WIDTH and self.size.width == 0):
             return
         self.set_class(self.view.state.link is Link.AWAY, "-stale")
         self.paint(self.view, self.body.room)
@@ -71,15 +87,15 @@ class Pane(Vertical, Generic[Body_co], inherit_bindings=False):
             parts = [self.facts(view)]
         else:
             day = f"{snapshot.header.session} close" if snapshot.header.session else "no session yet"
-            parts = [self.facts(view), f"as of {day}", f"read {utc(snapshot.taken_at)}"]
+            # The second at which the desk was read stands here only once it is old: it changes with every
+            # snapshot, and each change of the frame repaints the whole pane.
+            parts = [self.facts(view), f"as of {day}"]
             if view.state.link is Link.AWAY:
-                parts.append(f"{view.glyphs.stale} last good")
+                parts = [f"{view.glyphs.stale} last good {utc(snapshot.taken_at)}", f"as of {day}"]
         room = self.size.width - 6
-        while len(parts) > 1 and len(" · ".join(filter(None, parts))) > room:
-            parts.pop(0 if parts[0] else -1) if len(parts) > 2 else parts.pop()
-        content = Content(f" {view.glyphs.bullet} ".join(filter(None, parts)))
-        if self.border_subtitle != content:
-            self.border_subtitle = content
+        if len(" · ".join(filter(None, parts))) > room:
+            parts = parts[-1:]
+        self._label(self._heading, Content(f" {view.glyphs.bullet} ".join(filter(None, parts))))
 
     def waiting(self, view: View, width: int) -> list[Line]:
         """What stands in a pane before the first data: what is happening, and what comes."""
@@ -99,6 +115,7 @@ class Pane(Vertical, Generic[Body_co], inherit_bindings=False):
 class TablePane(Pane[Table]):
     """A pane whose body is a table."""
 
+    NEEDS_WIDTH = False
     COLUMNS: ClassVar[tuple[Column, ...]]
 
     def __init__(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from app.console.card import card_lines
-from app.console.figures import money, number, percent, price, signed, trend
+from app.console.figures import money, number, percent, price, signed, trend, utc
 from app.console.layout import PaneId
 from app.console.panes.approvals import decided_line, fate
 from app.console.panes.base import LinesPane
@@ -41,6 +41,14 @@ class DetailPane(LinesPane):
                     )
                     if run is not None:
                         return self._run(run, width)
+                    for event in view.state.events:
+                        if event.key == chosen.key:
+                            title = Piece("console fault" if event.bad else "console note", Tone.STRONG)
+                            return [
+                                line(title, f" at {utc(event.at)}"),
+                                line(),
+                                *paragraph(event.text, width),
+                            ]
                 case PaneId.AGENTS:
                     for agent in snapshot.agents:
                         if agent.agent.value == chosen.key:

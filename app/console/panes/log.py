@@ -51,7 +51,7 @@ class LogPane(TablePane):
     def _own(self, view: View) -> Iterable[Row]:
         for event in view.state.events[:OWN_EVENTS]:
             yield Row(
-                key=f"{event.at.isoformat()} {event.text}",
+                key=event.key,
                 cells=(
                     Piece(utc(event.at), Tone.MUTED),
                     Piece("console", Tone.ACCENT),

@@ -111,7 +111,7 @@ class DeskScreen(Screen[None], inherit_bindings=False):
         self.note_hidden = ""
         self._came_from: PaneId | None = None
         self.panes: tuple[Pane[LinesView], ...] = tuple(pane() for pane in PANES)
-        self._strip = DeskStrip(id="strip")
+        self._strip = DeskStrip()
         self._banner = LineRow(id="banner")
         self._body = Body(DeskLayout(self._plan_for), self.panes)
         self._filter = Input(
@@ -154,7 +154,7 @@ class DeskScreen(Screen[None], inherit_bindings=False):
                 pane.show(view)
 
     def _show_strip(self, view: View) -> None:
-        self._strip.show(view, self._strip.size.width)
+        self._strip.show(view, self.size.width)
 
     def _show_note(self, view: View) -> None:
         text = banner_text(view.state)
@@ -211,9 +211,7 @@ class DeskScreen(Screen[None], inherit_bindings=False):
         for pane in self.panes:
             if pane.PANE not in shown:
                 continue
-            title = self._title(pane.PANE, note, self.size.width - 6)
-            if pane.border_title != title:
-                pane.border_title = title
+            pane.head(self._title(pane.PANE, note, self.size.width - 6))
 
     def _title(self, pane: PaneId, note: str, room: int) -> Content:
         """The pane's name; where panes share a place, the names of all that can stand there."""

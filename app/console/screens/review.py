@@ -207,6 +207,12 @@ class ReviewScreen(ModalScreen["Verdict | None"], inherit_bindings=False):
         else:
             self._decide(approve=True)
 
+    def action_next_field(self) -> None:
+        self.focus_next()
+
+    def action_previous_field(self) -> None:
+        self.focus_previous()
+
     def action_nudge(self) -> None:
         self.app.bell()
 

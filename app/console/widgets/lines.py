@@ -13,18 +13,18 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from app.console.actions import Scope, bindings_for
-from app.console.text import EMPTY, TONES, Line, Piece, changed_cells
+from app.console.text import EMPTY, Line, Piece, Tone, changed_cells
 
 
 class LinesView(ScrollView, can_focus=True, inherit_bindings=False):
     """Shows lines through `render_line`; outside text is never parsed as markup."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = set(TONES)
     BINDINGS: ClassVar[list[BindingType]] = bindings_for(Scope.LIST)
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
         self.lines: tuple[Line, ...] = ()
+        self._tones: dict[Tone, Style] = {}
 
     @property
     def room(self) -> int:
@@ -57,8 +57,27 @@ class LinesView(ScrollView, can_focus=True, inherit_bindings=False):
         return Strip(segments).adjust_cell_length(self.room, base)
 
     def _style_of(self, piece: Piece, over: Style | None) -> Style:
-        style = self.get_component_rich_style(f"tone--{piece.tone.value}")
+        style = self._tones.get(piece.tone)
+        if style is None:
+            style = self._tones[piece.tone] = self._tone_style(piece.tone)
         return style if over is None else style + over
+
+    def _tone_style(self, tone: Tone) -> Style:
+        """A tone on this widget's background.
+
+        The app holds the tones' component classes once: a set in each widget costs the first paint 20 ms.
+        """
+        styles = self.app.get_component_styles(f"tone--{tone.value}")
+        background = self.background_colors[1]
+        if styles.has_rule("background"):
+            background += styles.background
+        ink = background.get_contrast_text(styles.color.a) if styles.auto_color else styles.color
+        ink = background + ink
+        return Style.from_color(ink.rich_color, background.rich_color) + Style(bold=styles.text_style.bold)
+
+    def notify_style_update(self) -> None:
+        self._tones.clear()
+        super().notify_style_update()
 
     def action_cursor_up(self) -> None:
         self.scroll_up(animate=False)

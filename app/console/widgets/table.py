@@ -15,7 +15,7 @@ from textual.strip import Strip
 
 from app.console.actions import Scope, bindings_for
 from app.console.glyphs import UNICODE, Glyphs
-from app.console.text import EMPTY, TONES, Line, Piece, Tone, changed_cells, cut, fit
+from app.console.text import EMPTY, Line, Piece, Tone, changed_cells, cut, fit
 from app.console.widgets.lines import LinesView
 
 
@@ -63,7 +63,7 @@ class Table(LinesView):
     """Rows under a fixed heading; enter opens the row under the cursor."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings_for(Scope.TABLE)
-    COMPONENT_CLASSES: ClassVar[set[str]] = {*TONES, "table--cursor", "table--cursor-blurred"}
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"table--cursor", "table--cursor-blurred"}
 
     class Highlighted(Message):
         """The cursor came to rest on a row."""

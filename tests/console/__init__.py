@@ -1,0 +1,1 @@
+"""The console, held to what it promises the operator."""
