@@ -100,7 +100,11 @@ class Desk:
                 return _refused(row, "the verdict has already been acted on")
             if row.effective_at <= rules.now:
                 return _refused(row, f"the verdict took effect at {row.effective_at:%H:%M:%S}Z")
-            connection.execute(_REOPEN, {"id": approval_id})
+            try:
+                with connection.transaction():
+                    connection.execute(_REOPEN, {"id": approval_id})
+            except psycopg.errors.UniqueViolation:
+                return _refused(row, f"another proposal goes by {row.short_id} now")
             _announce(connection)
         return VerdictReceipt(
             accepted=True, state=ApprovalState.PENDING, message=f"{row.terms.symbol} waits again"

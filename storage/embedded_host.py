@@ -283,7 +283,7 @@ def explained(error: OSError, base: Path) -> OperatorError | None:
     """The same error for an operator, where one can do something about it."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return _disk_full(base)
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENOENT):
         return OperatorError(
             f"{error.filename or base} cannot be used ({error.strerror})",
             "set QUORUM_HOME to a folder of your own",

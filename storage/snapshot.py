@@ -62,7 +62,7 @@ class RegimeRow:
 
 @dataclass(frozen=True, kw_only=True)
 class WatchRow:
-    """One watched symbol: held, proposed, or selected by the last screen."""
+    """One watched symbol: held, proposed, or near a setup in the last screen."""
 
     symbol: str
     name: str

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 import psycopg
@@ -106,7 +107,7 @@ class _Approval:
     risky_reasons: tuple[str, ...]
     recommendation: Recommendation
     reasoning: str
-    checks: Mapping[str, Mapping[str, float]]
+    checks: tuple[Mapping[str, Any], ...]
     facts: tuple[tuple[str, ...], ...]
     close: Decimal
     created_session: date
@@ -173,10 +174,7 @@ def _approval(row: _Approval, votes: tuple[_Vote, ...]) -> ApprovalRow:
         risky_reasons=row.risky_reasons,
         recommendation=row.recommendation,
         reasoning=row.reasoning,
-        checks=tuple(
-            LimitCheck(name=name, limit=check["limit"], before=check["before"], after=check["after"])
-            for name, check in row.checks.items()
-        ),
+        checks=tuple(LimitCheck(**check) for check in row.checks),
         votes=tuple(
             VoteRow(
                 agent=vote.agent,

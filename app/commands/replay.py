@@ -71,7 +71,10 @@ def run_headless(order: ReplayOrder, *, as_json: bool) -> bool:
     """Run to the end and print the report; False when a signal stopped it before."""
     started = time.monotonic()
     settings = load_settings()
-    prepared = asyncio.run(prepare(open_server(settings.home, settings.database_url), settings, order))
+    pack = load_pack(find_pack(order.history, settings.library))
+    sessions = sessions_of(pack, order.first, order.last)
+    server = open_server(settings.home, settings.database_url)
+    prepared = asyncio.run(prepare(server, settings, order, pack, sessions))
     typer.echo(f"desk {prepared.desk}: running; the same command resumes it when it is stopped", err=True)
     if not asyncio.run(_until_signalled(prepared.replay)):
         typer.echo(f"desk {prepared.desk}: stopped; the same command resumes it", err=True)
@@ -84,28 +87,30 @@ def run_headless(order: ReplayOrder, *, as_json: bool) -> bool:
 def run_host(order: ReplayOrder) -> None:
     """Prepare the desk, tell the console where it is, drive it until the console is gone."""
     settings = load_settings()
+    say("progress", message="reading the history pack")
+    pack = load_pack(find_pack(order.history, settings.library))
+    sessions = sessions_of(pack, order.first, order.last)
     say("progress", message="starting the database")
     server = open_server(settings.home, settings.database_url)
-    say("progress", message="reading the history pack")
 
     async def host() -> None:
-        prepared = await prepare(server, settings, order)
+        prepared = await prepare(server, settings, order, pack, sessions)
         say("desk", desk=prepared.desk, conninfo=prepared.conninfo)
         await drive_until_alone(prepared.replay.run, lifeline=sys.stdin)
 
     asyncio.run(host())
 
 
-async def prepare(server: Server, settings: Settings, order: ReplayOrder) -> PreparedReplay:
-    """Load the pack, open or found the desk, however often the database goes away. Raises OperatorError."""
-    pack = load_pack(find_pack(order.history, settings.library))
-    return await through_outages(server, lambda: _prepare(server, settings, order, pack))
+async def prepare(
+    server: Server, settings: Settings, order: ReplayOrder, pack: HistoryPack, sessions: list[date]
+) -> PreparedReplay:
+    """Open or found the desk, however often the database goes away. Raises OperatorError."""
+    return await through_outages(server, lambda: _prepare(server, settings, order, pack, sessions))
 
 
 async def _prepare(
-    server: Server, settings: Settings, order: ReplayOrder, pack: HistoryPack
+    server: Server, settings: Settings, order: ReplayOrder, pack: HistoryPack, sessions: list[date]
 ) -> PreparedReplay:
-    sessions = sessions_of(pack, order.first, order.last)
     parts = desk_parts(settings, DeskKind.HISTORY)
     request = ReplayRequest(
         desk=order.desk,

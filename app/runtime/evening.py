@@ -181,10 +181,7 @@ def _deliberation(step: Step, rank: int, argument: Argument, candidate: Screened
         proposed=argument.terms is not None,
         denied_by=argument.denied_by,
         reasoning=argument.reasoning,
-        checks={
-            check.name: {"limit": check.limit, "before": check.before, "after": check.after}
-            for check in argument.checks
-        },
+        checks=[asdict(check) for check in argument.checks],
         technical_snapshot=technicals_json(candidate.technicals),
         created_at=step.now,
     )

@@ -15,6 +15,7 @@ from sqlalchemy.orm import DeclarativeBase, mapped_column
 from storage.records import uuid7
 
 Json = dict[str, object]
+JsonRows = list[dict[str, object]]
 
 Id = Annotated[UUID, mapped_column(primary_key=True, default=uuid7)]
 Money = Annotated[Decimal, mapped_column(Numeric(18, 2))]
@@ -34,7 +35,7 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    type_annotation_map = {Json: JSONB}  # noqa: RUF012 - SQLAlchemy reads it from the class
+    type_annotation_map = {Json: JSONB, JsonRows: JSONB}  # noqa: RUF012 - SQLAlchemy reads it from the class
 
 
 def choice(values: type[StrEnum], name: str) -> Enum:

@@ -20,7 +20,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
-from storage.models.base import Base, Id, Instant, Json, Money, Price, choice
+from storage.models.base import Base, Id, Instant, Json, JsonRows, Money, Price, choice
 from storage.records import (
     AgentName,
     ApprovalState,
@@ -53,7 +53,7 @@ class Deliberation(Base):
     proposed: Mapped[bool]
     denied_by: Mapped[str | None]  # the limit, "consensus", "setup", "held" or "risk_manager"
     reasoning: Mapped[str]
-    checks: Mapped[Json]
+    checks: Mapped[JsonRows]  # in the order the limits apply
     technical_snapshot: Mapped[Json]
     created_at: Mapped[Instant]
 

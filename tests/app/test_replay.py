@@ -19,25 +19,29 @@ from storage.server import EmbeddedDatabases
 from storage.snapshot import ApprovalRow, DeskSnapshot
 from tests.app.books import assert_books_balance, prepare, report_of, run_through
 
-FIRST, LAST = date(2007, 1, 3), date(2007, 5, 31)
+FIRST, LAST = date(2007, 1, 3), date(2007, 4, 30)
 OPERATOR = Operator(name="ada", tty="/dev/pts/1")
 
 
+@pytest.fixture(scope="module")
+def whole(databases: EmbeddedDatabases, sample: HistoryPack) -> str:
+    """A replay that nothing disturbed."""
+    return asyncio.run(run_through(databases, sample, FIRST, LAST))
+
+
 async def test_two_runs_agree_and_their_books_balance(
-    databases: EmbeddedDatabases, sample: HistoryPack
+    databases: EmbeddedDatabases, sample: HistoryPack, whole: str
 ) -> None:
-    one = await run_through(databases, sample, FIRST, LAST)
     other = await run_through(databases, sample, FIRST, LAST)
 
-    assert report_of(one, sample) == report_of(other, sample)
-    assert report_of(one, sample).trades > 5
-    assert_books_balance(one)
+    assert report_of(other, sample) == report_of(whole, sample)
+    assert report_of(whole, sample).trades > 5
+    assert_books_balance(whole)
 
 
 async def test_a_replay_stopped_again_and_again_ends_as_one_that_was_not(
-    databases: EmbeddedDatabases, sample: HistoryPack
+    databases: EmbeddedDatabases, sample: HistoryPack, whole: str
 ) -> None:
-    whole = await run_through(databases, sample, FIRST, LAST)
     conninfo, run = await prepare(databases, sample, FIRST, LAST, desk="stopped")
     finished = False
     while not finished:
@@ -150,11 +154,8 @@ async def test_what_quorum_alone_opens_proposes_within_fifteen_sessions(
     assert regimes == (15,)  # the indicators were warm from the first session
 
 
-async def test_every_trade_names_its_parameters_and_the_market_it_was_taken_in(
-    databases: EmbeddedDatabases, sample: HistoryPack
-) -> None:
-    conninfo = await run_through(databases, sample, FIRST, LAST)
-    with psycopg.connect(conninfo) as connection:
+def test_every_trade_names_its_parameters_and_the_market_it_was_taken_in(whole: str) -> None:
+    with psycopg.connect(whole) as connection:
         trades = connection.execute(
             """select parameters_version, market_regime, vix_at_entry, rsi_at_entry,
                       vector_dims(state_vector), mae_r, mfe_r, r_multiple, fees from trade_outcomes"""

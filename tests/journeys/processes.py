@@ -21,9 +21,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
+import pyte
+
 T = TypeVar("T")
 
 ROOT = Path(__file__).resolve().parents[2]
+COLUMNS, ROWS = 120, 40
 
 
 @contextmanager
@@ -52,9 +55,9 @@ def start(home: Path, *arguments: str) -> subprocess.Popen[str]:
 
 
 def environment(home: Path) -> dict[str, str]:
-    kept = {
-        name: value for name, value in os.environ.items() if not name.startswith(("QUORUM_", "DATABASE_"))
-    }
+    """This process's environment without settings of ours, and without a terminal size that is not the test's."""
+    foreign = ("QUORUM_", "DATABASE_", "COLUMNS", "LINES")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     return {**kept, "QUORUM_HOME": str(home), "TERM": "xterm-256color"}
 
 
@@ -98,21 +101,23 @@ def kill(pid: int | None) -> bool:
     return True
 
 
-def wait_until(reached: Callable[[], T | None], *, timeout_s: float = 30.0) -> T:
-    """Ask again and again until the answer is true."""
+def wait_until(
+    reached: Callable[[], T | None], *, timeout_s: float = 30.0, saw: Callable[[], str] = str
+) -> T:
+    """Ask again and again until the answer is true; a failure shows what `saw` gives."""
     deadline = time.monotonic() + timeout_s
     while not (answer := reached()):
-        assert time.monotonic() < deadline, f"not reached within {timeout_s} s"
+        assert time.monotonic() < deadline, f"not reached within {timeout_s} s\n{saw()}"
         time.sleep(0.05)
     return answer
 
 
 class Console:
-    """The console in a terminal of its own, 120 by 40, whose picture is kept as the bytes it wrote."""
+    """The console in an emulated terminal, 120 by 40."""
 
     def __init__(self, home: Path, *arguments: str) -> None:
         self._terminal, inside = pty.openpty()
-        fcntl.ioctl(inside, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
+        fcntl.ioctl(inside, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
         self.process = subprocess.Popen(
             [sys.executable, "-m", "app.console", *arguments],
             cwd=ROOT,
@@ -123,7 +128,8 @@ class Console:
             start_new_session=True,
         )
         os.close(inside)
-        self.written = bytearray()
+        self._screen = pyte.Screen(COLUMNS, ROWS)
+        self._stream = pyte.ByteStream(self._screen)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -136,6 +142,11 @@ class Console:
         except FileNotFoundError:
             return None
         return next((int(pid) for pids in lists for pid in pids.split()), None)
+
+    @property
+    def picture(self) -> str:
+        """What the terminal shows right now."""
+        return "\n".join(self._screen.display)
 
     def press(self, keys: str) -> None:
         os.write(self._terminal, keys.encode())
@@ -161,6 +172,6 @@ class Console:
     def _read(self) -> None:
         while True:
             try:
-                self.written += os.read(self._terminal, 65536)
+                self._stream.feed(os.read(self._terminal, 65536))
             except OSError:  # the other end is closed: the console is gone
                 return

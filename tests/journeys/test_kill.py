@@ -27,7 +27,7 @@ from tests.journeys.processes import (
 )
 
 KILLS = int(os.environ.get("KILLS", "10"))
-WINDOW = ("--from", "2007-01-03", "--to", os.environ.get("KILLS_TO", "2007-12-31"))
+WINDOW = ("--from", "2007-01-03", "--to", os.environ.get("KILLS_TO", "2007-09-28"))
 
 
 def test_kills_leave_the_same_history_as_none(sample: HistoryPack) -> None:

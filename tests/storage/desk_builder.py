@@ -61,10 +61,10 @@ from storage.records import (
 SESSIONS = tuple(date(2018, 1, 29) + timedelta(days=n) for n in (0, 1, 2, 3, 4, 7, 8, 9, 10, 11))
 CLOSE = datetime(2018, 1, 29, 21, tzinfo=UTC)
 LIMITS = {"risk_per_trade": 0.005, "heat": 0.06, "min_cash": 0.0, "daily_loss": 0.02}
-CHECKS: dict[str, object] = {
-    "risk_per_trade": {"limit": 0.005, "before": 0.0, "after": 0.0042},
-    "cash": {"limit": 0.0, "before": 100_000.0, "after": 83_600.5},
-}
+CHECKS: list[dict[str, object]] = [
+    {"name": "risk_per_trade", "limit": 0.005, "before": 0.0, "after": 0.0042},
+    {"name": "cash", "limit": 0.0, "before": 100_000.0, "after": 83_600.5},
+]
 ADA = Operator(name="ada", tty="/dev/pts/3", ssh_origin="10.0.0.7")
 UNDO_S, UNDO_RISKY_S = 30, 120
 

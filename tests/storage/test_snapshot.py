@@ -209,8 +209,8 @@ def test_an_approval_shows_its_argument_whole(founded: str) -> None:
     assert (row.risky, row.risky_reasons) == (True, ("0.6% of equity at risk",))
     assert (row.recommendation, row.reasoning) == (Recommendation.APPROVE, "oversold above its average")
     assert row.checks == (
-        LimitCheck(name="cash", limit=0.0, before=100_000.0, after=83_600.5),
         LimitCheck(name="risk_per_trade", limit=0.005, before=0.0, after=0.0042),
+        LimitCheck(name="cash", limit=0.0, before=100_000.0, after=83_600.5),
     )
     assert row.risk_fraction == 0.0042
     assert row.votes == (
