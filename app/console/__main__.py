@@ -13,6 +13,7 @@ import warnings
 warnings.filterwarnings("ignore", message=".*XDG_RUNTIME_DIR.*", category=RuntimeWarning)
 
 import getpass  # noqa: E402
+import select  # noqa: E402
 import signal  # noqa: E402
 import threading  # noqa: E402
 from collections.abc import Sequence  # noqa: E402
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from storage.records import Operator
 
 DEADLINE_S = 2.0
+WATCH_MS = 60_000
 HOST_COMMAND = (sys.executable, "-P", "-m", "app.cli", "host")
 
 
@@ -50,6 +52,15 @@ class Leaving:
         self._app = app
         for number in (signal.SIGHUP, signal.SIGTERM):
             signal.signal(number, self._leave)
+        threading.Thread(target=self._watch_terminal, name="terminal", daemon=True).start()
+
+    def _watch_terminal(self) -> None:
+        """Notice a terminal that is gone without a SIGHUP to us: Textual would spin on it for ever."""
+        terminal = select.poll()
+        terminal.register(sys.stdin.fileno(), 0)  # a hang-up is reported without being asked for
+        while not terminal.poll(WATCH_MS):
+            continue
+        os.kill(os.getpid(), signal.SIGHUP)
 
     def _leave(self, number: int, frame: FrameType | None) -> None:
         if self.signal:
@@ -64,7 +75,6 @@ class Leaving:
 
 def main(arguments: Sequence[str], command: Sequence[str] = HOST_COMMAND) -> int:
     """Run the console beside a host; the exit code is 0, 2 if the host refused to work, or 128 + a signal."""
-
     if not (sys.stdin.isatty() and sys.stderr.isatty()):  # Textual reads the one and draws on the other
         sys.stderr.write("quorum: the console needs a terminal; without one use `quorum replay --headless`\n")
         return REFUSED

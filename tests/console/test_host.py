@@ -179,6 +179,7 @@ class Terminal:
 
 
 RUN = """
+import contextlib
 import sys
 from app.console.__main__ import main
 code = main([], command={command!r})
@@ -238,6 +239,14 @@ def test_a_terminal_that_reads_nothing_any_more_cannot_hold_the_console(tmp_path
         sleep(0.1)
         terminal.process.send_signal(signal.SIGHUP)
         terminal.process.wait(timeout=3.0)  # nobody reads the terminal meanwhile
+        assert terminal.process.returncode == 128 + signal.SIGHUP
+
+
+def test_a_terminal_that_is_gone_without_a_signal_ends_the_console_too(tmp_path: Path) -> None:
+    with in_a_terminal("run", str(tmp_path / "starts")) as terminal, Path(os.devnull).open("rb") as nowhere:
+        terminal.read_until(b"db away")
+        os.dup2(nowhere.fileno(), terminal.terminal)  # closes the terminal's last outer end
+        terminal.process.wait(timeout=4.0)
         assert terminal.process.returncode == 128 + signal.SIGHUP
 
 

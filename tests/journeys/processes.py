@@ -55,7 +55,7 @@ def start(home: Path, *arguments: str) -> subprocess.Popen[str]:
 
 
 def environment(home: Path) -> dict[str, str]:
-    """This process's environment without settings of ours, and without a terminal size that is not the test's."""
+    """The environment without settings of ours and without the size of another terminal."""
     foreign = ("QUORUM_", "DATABASE_", "COLUMNS", "LINES")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     return {**kept, "QUORUM_HOME": str(home), "TERM": "xterm-256color"}
