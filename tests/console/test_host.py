@@ -184,7 +184,8 @@ import sys
 from app.console.__main__ import main
 code = main([], command={command!r})
 heavy = sorted({{name.split(".")[0] for name in sys.modules}} & set({never!r}))
-sys.stderr.write(f"heavy={{heavy}} code={{code}}\\n")
+with contextlib.suppress(OSError):  # the terminal may be gone by now
+    sys.stderr.write(f"heavy={{heavy}} code={{code}}\\n")
 sys.exit(code)
 """
 
