@@ -1,4 +1,4 @@
-"""How long to the console's first frame beside a bare Textual app's.
+"""How long `./quorum` takes to its first frame beside a bare Textual app.
 
 Run `python -m tests.console.bench_first_paint`. A benchmark, not a test: both are started as processes in a
 pseudo-terminal of 120x40, in turns, and timed from the start of the process until their first frame is on the
@@ -65,7 +65,7 @@ def main() -> None:
     console_times: list[float] = []
     for _ in range(ROUNDS):
         bare_times.append(first_frame([sys.executable, "-c", BARE], b"FIRST-FRAME"))
-        console_times.append(first_frame([sys.executable, "-m", "app.console"], b"QUORUM"))
+        console_times.append(first_frame([str(ROOT / "quorum")], b"QUORUM"))
     bare, console = median(bare_times), median(console_times)
     verdict = "within" if console <= GATE * bare else "OVER"
     sys.stdout.write(

@@ -61,8 +61,7 @@ def waiting_first(snapshot: DeskSnapshot) -> tuple[ApprovalRow, ...]:
 class ApprovalsPane(TablePane):
     PANE = PaneId.APPROVALS
     COLUMNS = (
-        Column(title="ID", width=6),
-        Column(title="SYM", width=6),
+        Column(title="ID", width=10),
         Column(title="ENTRY", width=15, right=True, drop=3),
         Column(title="STOP", width=8, right=True, drop=5),
         Column(title="SHRS", width=5, right=True, drop=6),
@@ -81,8 +80,7 @@ class ApprovalsPane(TablePane):
             yield Row(
                 key=str(row.id),
                 cells=(
-                    outside(row.short_id, tone),
-                    outside(terms.symbol, tone),
+                    outside(row.short_id, tone),  # begins with the symbol
                     Piece(f"{price(terms.min_entry)}{view.glyphs.dash}{price(terms.max_entry)}"),
                     Piece(price(terms.stop)),
                     Piece(f"{terms.max_shares:,}"),
