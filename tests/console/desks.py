@@ -142,7 +142,7 @@ def approval_row(
     )
     return ApprovalRow(
         id=UUID(int=0x0195_0000_0000_7000_8000_0000_0000_0000 + index),
-        short_id=f"k{index}f7",
+        short_id=f"{symbol}-{index}f7a",
         state=state,
         digest=terms.digest,
         terms=terms,
