@@ -20,16 +20,16 @@ from .running import running
 async def test_a_small_terminal_shows_one_pane_and_the_names_of_all() -> None:
     async with running(FakeDesk(a_desk()), size=(80, 24)) as console:
         assert "[1 Watch] 2 Appr*2 3 Pos 4 Regime 5 Quota 6 Agents 7 Log 8 Detail" in console.text
-        assert "AAPL" in console.text and "k1f7" not in console.text
+        assert "AAPL" in console.text and "CAT-1f7a" not in console.text
         await console.press("2")
-        assert "k1f7" in console.text and "AXP" not in console.text
+        assert "CAT-1f7a" in console.text and "AXP" not in console.text
         for line in console.text.splitlines():
             assert len(line) <= 80
 
 
 async def test_a_wide_terminal_shows_a_rail_and_a_main_column() -> None:
     async with running(FakeDesk(a_desk()), size=(120, 40)) as console:
-        for part in ("P(bear)", "FMP CALLS", "AGENT", "AAPL", "k1f7", "3 Positions", "57 closed"):
+        for part in ("P(bear)", "FMP CALLS", "AGENT", "AAPL", "CAT-1f7a", "3 Positions", "57 closed"):
             assert part in console.text
         assert "the host runs" not in console.text
         await console.press("7")
@@ -38,7 +38,7 @@ async def test_a_wide_terminal_shows_a_rail_and_a_main_column() -> None:
 
 async def test_a_large_terminal_adds_the_detail_and_the_log() -> None:
     async with running(FakeDesk(a_desk()), size=(200, 60)) as console:
-        for part in ("AAPL Apple Inc.", "confidence 74 of 100", "57 closed", "the host runs", "k1f7"):
+        for part in ("AAPL Apple Inc.", "confidence 74 of 100", "57 closed", "the host runs", "CAT-1f7a"):
             assert part in console.text
         await console.press("j")
         assert "AXP American Express" in console.text

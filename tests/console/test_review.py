@@ -79,9 +79,9 @@ async def test_a_risky_card_ignores_a_and_needs_its_id_and_the_button() -> None:
         assert isinstance(console.app.screen, ReviewScreen) and review.query_one("#approve", Button).disabled
         await console.press("shift+tab")
         assert review.focused is review.query_one("#typed")
-        await console.press("k", "2", "f", "8")
+        await console.press(*"GE", "minus", *"2f7b")
         assert review.query_one("#approve", Button).disabled
-        await console.press("backspace", "7")
+        await console.press("backspace", "a")
         assert not review.query_one("#approve", Button).disabled
         await console.press("enter")
         assert review.focused is review.query_one("#approve")
@@ -91,7 +91,7 @@ async def test_a_risky_card_ignores_a_and_needs_its_id_and_the_button() -> None:
         await console.until(lambda: not review.query_one("#approve").has_class("-active"))
         await console.press("enter")
         row = desk.current.approvals[0]
-        await console.until(lambda: desk.asked == [("approve", row.id, row.digest, "k2f7")])
+        await console.until(lambda: desk.asked == [("approve", row.id, row.digest, "GE-2f7a")])
 
 
 async def test_enter_on_a_risky_card_rejects_it_too() -> None:
