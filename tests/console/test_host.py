@@ -248,7 +248,8 @@ def test_a_terminal_that_is_gone_without_a_signal_ends_the_console_too(tmp_path:
         terminal.read_until(b"db away")
         os.dup2(nowhere.fileno(), terminal.terminal)  # closes the terminal's last outer end
         terminal.process.wait(timeout=4.0)
-        assert terminal.process.returncode == 128 + signal.SIGHUP
+        # 120 is Python's own word for a last flush to a terminal that is gone
+        assert terminal.process.returncode in (128 + signal.SIGHUP, 120)
 
 
 def test_a_killed_console_takes_its_host_along(tmp_path: Path) -> None:
