@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, datetime
 from functools import wraps
 from pathlib import Path
@@ -102,7 +103,7 @@ def replay(
 @app.command(hidden=True)
 @one_line
 def host(
-    history: HistoryOption = "sample",
+    history: Annotated[str | None, typer.Option("--history")] = None,
     first: FromOption = None,
     last: ToOption = None,
     desk: DeskOption = None,
@@ -111,20 +112,24 @@ def host(
     ask_timeout: AskTimeoutOption = 600.0,
     fresh: FreshOption = False,
 ) -> None:
-    """Drive the desk a console shows; started by the console, not by hand."""
+    """Drive the desk a console shows: the one `quorum` alone opens, unless a history is named."""
     from app.commands import replay as command
 
-    asked = command.ReplayOrder(
-        history=history,
-        first=_day(first),
-        last=_day(last),
-        desk=desk,
-        verdicts=verdicts or VerdictMode.ASK,
-        speed=speed,
-        ask_timeout_s=ask_timeout,
-        fresh=fresh,
+    if history is None:
+        command.run_host(replace(command.FIRST_DESK, fresh=fresh, ask_timeout_s=ask_timeout))
+        return
+    command.run_host(
+        command.ReplayOrder(
+            history=history,
+            first=_day(first),
+            last=_day(last),
+            desk=desk,
+            verdicts=verdicts or VerdictMode.ASK,
+            speed=speed,
+            ask_timeout_s=ask_timeout,
+            fresh=fresh,
+        )
     )
-    command.run_host(asked if len(sys.argv) > 2 else command.FIRST_DESK)
 
 
 @app.command()
@@ -193,13 +198,11 @@ def db_check() -> None:
 
 @app.command()
 @one_line
-def console(
-    arguments: Annotated[list[str] | None, typer.Argument(help="As for replay.")] = None,
-) -> None:
+def console(fresh: FreshOption = False) -> None:
     """Open the console, as `quorum` alone does."""
     from app.commands.replay import exec_console
 
-    exec_console(arguments or [])
+    exec_console(["--fresh"] if fresh else [])
 
 
 def _day(moment: datetime | None) -> date | None:

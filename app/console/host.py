@@ -31,6 +31,12 @@ def host_environment(environ: Mapping[str, str]) -> dict[str, str]:
     return {**environ, "PYTHONPATH": ":".join(dict.fromkeys(path))}
 
 
+def resuming(command: Sequence[str], desk: str) -> list[str]:
+    """The command that goes on with a desk: begun anew is only once, and by name from then on."""
+    kept = [word for word in command if word != "--fresh"]
+    return kept if "--desk" in kept else [*kept, "--desk", desk]
+
+
 class Host:
     """Starts the host, reads what it says, and starts it again when it dies."""
 
@@ -132,6 +138,7 @@ class Host:
             return False
         match event:
             case {"event": "desk", "desk": str(desk), "conninfo": str(conninfo)}:
+                self._command = resuming(self._command, desk)
                 self._post(HostReady(desk, conninfo))
                 return True
             case {"event": "progress", "message": str(note)}:

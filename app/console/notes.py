@@ -11,9 +11,9 @@ from app.console.text import EMPTY, Line, Piece, Tone, clean, cut, line, width_o
 if TYPE_CHECKING:
     from app.console.state import ConsoleState
 
-HISTORY_NOTE = "HISTORY: real prices, no money. A live paper desk, in a later version: FMP_API_KEY in .env, README"
+HISTORY_NOTE = "HISTORY: real prices, no money. A live paper desk: a later version, FMP_API_KEY in .env"
 AFTER_QUIT = "The replay pauses here and resumes at the next start."
-FRESH_COMMAND = "quorum replay --desk history --fresh"
+FRESH_COMMAND = "quorum console --fresh"
 
 
 def banner_text(state: ConsoleState) -> str:

@@ -185,7 +185,7 @@ def _same_history(found: DeskRow, request: ReplayRequest, sessions: list[date]) 
         raise OperatorError(
             f"desk {found.name} holds another replay ({found.history_title}, "
             f"{found.first_session} to {found.last_session}, {found.start_equity} dollars)",
-            "choose another --desk, or replace it with --fresh",
+            "choose another --desk, or begin anew with --fresh (`quorum console --fresh` for the first desk)",
         )
 
 

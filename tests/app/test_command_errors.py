@@ -236,7 +236,7 @@ def test_a_desk_that_holds_another_replay_is_left_as_it_is(shell: Shell) -> None
     before = contents(conninfo)
     said = shell.refused("replay", "--headless", "--to", "2001-06-01", "--desk", "taken")
     assert "desk taken holds another replay (A small history, 2018-01-29 to 2018-02-09, 100000.00" in said
-    assert said.endswith("; choose another --desk, or replace it with --fresh\n")
+    assert said.endswith("; choose another --desk, or begin anew with --fresh (`quorum console --fresh` for the first desk)\n")
     assert contents(conninfo) == before
 
 

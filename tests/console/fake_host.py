@@ -17,13 +17,13 @@ def say(**event: str) -> None:
     sys.stdout.flush()
 
 
-def main(mode: str, file: str = "") -> int:
+def main(mode: str, file: str = "", *options: str) -> int:
     if mode == "refuse":
         sys.stderr.write("noise\nunknown setting FMP_KEY; the name is FMP_API_KEY\n")
         return 2
     say(event="progress", message="starting the \x1b[31mdatabase")
     say(event="desk", desk="history", conninfo=f"host=/nonexistent port={os.getpid() % 60_000 + 1}")
-    if file:
+    if file and not file.startswith("-"):
         starts = Path(file).read_text() if Path(file).exists() else ""
         Path(file).write_text(f"{starts}{os.getpid()}\n")
         if mode == "crash" and not starts:

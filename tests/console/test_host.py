@@ -18,7 +18,7 @@ import pytest
 from textual.message import Message
 
 from app.console.feed import Feed
-from app.console.host import ROOT, Host, host_environment
+from app.console.host import ROOT, Host, host_environment, resuming
 from app.console.messages import (
     DeskLost,
     HostDied,
@@ -221,6 +221,18 @@ def leaves_within(terminal: Terminal, seconds: float) -> float:
         assert monotonic() - began < seconds, f"still there after {seconds} s"
         terminal.read(0.02)
     return monotonic() - began
+
+
+@pytest.mark.parametrize(
+    ("asked", "resumed"),
+    [
+        (["host"], ["host", "--desk", "history"]),
+        (["host", "--fresh"], ["host", "--desk", "history"]),
+        (["host", "--desk", "mine", "--fresh", "--speed", "2"], ["host", "--desk", "mine", "--speed", "2"]),
+    ],
+)
+def test_a_host_that_comes_back_begins_nothing_anew(asked: list[str], resumed: list[str]) -> None:
+    assert resuming(asked, asked[2] if "--desk" in asked else "history") == resumed
 
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])

@@ -58,7 +58,9 @@ def test_kills_leave_the_same_history_as_none(sample: HistoryPack) -> None:
 
 
 def open_console(home: Path) -> Console:
-    return Console(home, *WINDOW, "--desk", "killed", "--verdicts", "recommended", "--speed", "15")
+    return Console(
+        home, "--history", "sample", *WINDOW, "--desk", "killed", "--verdicts", "recommended", "--speed", "15"
+    )
 
 
 def finished(home: Path) -> bool:
