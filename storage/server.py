@@ -11,11 +11,12 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from storage.embedded import EmbeddedServer
-from storage.errors import DatabaseAway, OperatorError
+from storage.errors import DatabaseAway, DeskTaken, OperatorError
 
 OLDEST_SERVER = 18  # the major version of the embedded server: one dialect, one pg_dump
 DESK_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 MAIN_DESK = "paper"
+DRIVER_LOCK = 0x51554F53  # advisory lock of the one process that drives a desk
 LONGEST_NAME = 63  # bytes; PostgreSQL cuts a longer name off, and two desks would share a database
 
 
@@ -51,12 +52,22 @@ class Server(ABC):
                 ) from refused
 
     def drop_desk(self, desk: str) -> None:
-        """Remove a desk with everything it remembers."""
+        """Remove a desk with everything it remembers. Raises DeskTaken while a process drives it."""
+        if self.has_desk(desk) and self.is_driven(desk):
+            raise DeskTaken
         name = self._checked_database(desk)
         with self._administer() as connection:
             connection.execute(
                 sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name))
             )
+
+    def is_driven(self, desk: str) -> bool:
+        """Whether a process holds the right to drive this desk."""
+        with psycopg.connect(
+            self.conninfo(self.desk_database(desk)), autocommit=True, connect_timeout=10
+        ) as connection:
+            got = connection.execute("select pg_try_advisory_lock(%s)", [DRIVER_LOCK]).fetchone()
+        return got != (True,)
 
     def has_desk(self, desk: str) -> bool:
         name = self._checked_database(desk)

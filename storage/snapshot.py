@@ -57,7 +57,8 @@ class RegimeRow:
     distance: float  # close / sma200 - 1
     volatility_source: str  # "^VIX 10-day mean" or "21-day realised volatility"
     volatility_value: float
-    switched_on: date  # first session of the current direction
+    since: date  # first session of the direction
+    standing: int  # sessions it has stood, this one included
 
 
 @dataclass(frozen=True, kw_only=True)

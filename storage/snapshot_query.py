@@ -222,11 +222,8 @@ _HEADER = """
 _REGIME = """
     select session, direction, volatility, bear_probability, index_symbol, index_close, sma200,
            index_close / sma200 - 1 as distance, volatility_source, volatility_value,
-           coalesce((select min(later.session) from regime_readings later
-                      where later.session > (select max(other.session) from regime_readings other
-                                              where other.direction <> r.direction)),
-                    (select min(session) from regime_readings)) as switched_on
-      from regime_readings r order by session desc limit 1
+           since, standing
+      from regime_readings order by session desc limit 1
 """
 
 _WATCH = """

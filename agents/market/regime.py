@@ -32,6 +32,8 @@ class Regime:
 
     session: date
     direction: Direction
+    since: date  # first session of the direction, as far back as the closes reach
+    standing: int  # sessions the direction has stood, this one included
     volatility: Volatility
     bear_probability: float
     index_symbol: str
@@ -51,16 +53,19 @@ def read_regime(view: MarketView) -> Regime | None:
     if symbol is None:
         return None
     index = view.bars(symbol)
-    closes = index.close[~np.isnan(index.close)]
+    known = ~np.isnan(index.close)
+    closes = index.close[known]
     if len(closes) < AVERAGE:
         return None
     distances = closes[AVERAGE - 1 :] / _rolling_mean(closes) - 1
-    direction = direction_of(distances)
+    direction, standing = direction_of(distances)
     distance = float(distances[-1])
     source, value = _volatility(view, index)
     return Regime(
         session=view.session,
         direction=direction,
+        since=index.sessions[known][-standing].item(),
+        standing=standing,
         volatility=_volatility_label(value),
         bear_probability=_bear_probability(direction, distance),
         index_symbol=symbol,
@@ -72,23 +77,25 @@ def read_regime(view: MarketView) -> Regime | None:
     )
 
 
-def direction_of(distances: FloatArray) -> Direction:
-    """The direction after a series of distances from the average, oldest first.
+def direction_of(distances: FloatArray) -> tuple[Direction, int]:
+    """The direction after a series of distances from the average, oldest first, and how long it has stood.
 
     Beyond the band the side is plain. Inside it the last side holds, because a single crossing is noise
     (7.8 switches a year without the band, under one with it), until FLAT closes in a row stayed inside.
     """
     direction = Direction.SIDEWAYS
-    inside = 0
+    standing = inside = 0
     for distance in distances.tolist():
         inside = inside + 1 if abs(distance) <= BAND else 0
+        before = direction
         if distance > BAND:
             direction = Direction.BULL
         elif distance < -BAND:
             direction = Direction.BEAR
         elif inside >= FLAT:
             direction = Direction.SIDEWAYS
-    return direction
+        standing = standing + 1 if direction is before else 1
+    return direction, standing
 
 
 def _bear_probability(direction: Direction, distance: float) -> float:

@@ -12,7 +12,7 @@ from sqlalchemy.pool import NullPool
 from app.settings import load_settings
 from storage import schema
 from storage.errors import OperatorError
-from storage.records import DeskKind
+from storage.records import DeskKind, DeskState
 from storage.server import MAIN_DESK, Server, open_server
 
 SCRATCH = "schema-check"
@@ -32,7 +32,13 @@ def print_desks() -> None:
             row = connection.execute(
                 "select kind, state, history_title, desk_time::date from desk"
             ).fetchone()
-        typer.echo(f"{name}: {', '.join(str(part) for part in row) if row else 'empty'}")
+        if row is None:
+            typer.echo(f"{name}: empty")
+            continue
+        kind, state, title, day = row
+        if state == DeskState.RUNNING and not server.is_driven(name):
+            state = "paused"
+        typer.echo(f"{name}: {kind}, {state} at {day}, {title}")
 
 
 def drop_desk(name: str) -> None:

@@ -243,7 +243,7 @@ REGISTRY: tuple[Action, ...] = (
         keys=("a",),
         shown="a",
         label="approve",
-        help="Approve a low-risk card; a risky one asks for its id and the Approve button",
+        help="Approve a low-risk card; on a risky one go to the field for its id",
         scope=Scope.REVIEW,
         footer=2,
     ),

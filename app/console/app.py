@@ -224,7 +224,6 @@ class ConsoleApp(App[None]):
     def _reviewed(self, verdict: Verdict | None) -> None:
         if verdict is None:
             return
-        following = self._following(verdict.approval_id)
         self.run_worker(
             lambda: self._give(verdict),
             thread=True,
@@ -232,15 +231,6 @@ class ConsoleApp(App[None]):
             name=verdict.symbol,
             exit_on_error=False,
         )
-        if following is not None:
-            self.call_after_refresh(self.review, following)
-
-    def _following(self, approval_id: UUID) -> UUID | None:
-        """The next waiting card after this one, if there is one."""
-        pending = self.state.snapshot.pending if self.state.snapshot else ()
-        ids = [row.id for row in pending]
-        after = ids[ids.index(approval_id) + 1 :] if approval_id in ids else []
-        return after[0] if after else None
 
     def _give(self, verdict: Verdict) -> None:
         """In a thread, on a connection of its own: give the verdict and post its receipt."""

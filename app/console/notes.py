@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 HISTORY_NOTE = "HISTORY: real prices, no money. A live paper desk: a later version, FMP_API_KEY in .env"
 AFTER_QUIT = "The replay pauses here and resumes at the next start."
+FIRST_DESK = "history"  # what `quorum` alone opens
 FRESH_COMMAND = "quorum console --fresh"
 
 
@@ -23,7 +24,8 @@ def banner_text(state: ConsoleState) -> str:
         return ""
     header = snapshot.header
     if header.state.value == "finished":
-        return f"history ended on {header.last_session}; start again: {FRESH_COMMAND}"
+        again = f"; start again: {FRESH_COMMAND}" if header.name == FIRST_DESK else ""
+        return f"history ended on {header.last_session}{again}"
     return HISTORY_NOTE
 
 

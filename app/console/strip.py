@@ -11,7 +11,7 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 
 from app.console.figures import age, countdown, money, percent, signed, utc
-from app.console.panes.regime import direction_piece, sessions_since
+from app.console.panes.regime import direction_piece
 from app.console.state import SILENT_AFTER_S, HostHealth, Link, View
 from app.console.text import Line, Piece, Tone, clean, cut, fit, line, outside, width_of
 from app.console.widgets.lines import LineRow
@@ -74,13 +74,15 @@ def strip_lines(view: View, width: int) -> list[Line]:
                 ellipsis=view.glyphs.ellipsis,
             ),
         ]
-    return [join(_first(view, snapshot), width), join(_second(view, snapshot), second)]
+    return [join(_first(view, snapshot), width), join(_second(view, snapshot), second - 1)]
 
 
 def _first(view: View, snapshot: DeskSnapshot) -> list[Item]:
     header, g = snapshot.header, view.glyphs
     kind = Piece(f" {header.kind.value.upper()} ", Tone(header.kind.value))
-    items = [Item(0, (line(kind),))]
+    # The first desk goes without saying; beside it a second one must not be taken for it.
+    name = "" if header.name == header.kind.value else f" {clean(header.name)}"
+    items = [Item(0, (line(kind, Piece(name, Tone.STRONG)),))]
     if header.history_title:
         title = outside(header.history_title)
         stamp = (Piece(" survivors only", Tone.WARN),) if header.survivors else ()
@@ -90,11 +92,14 @@ def _first(view: View, snapshot: DeskSnapshot) -> list[Item]:
         items.append(Item(6, tuple(filter(None, wordings))))
     regime = snapshot.regime
     if regime is not None:
-        since = sessions_since(snapshot, regime)
+        since = regime.standing
         p = f"P(bear) {regime.bear_probability:.2f}"
         d = direction_piece(regime)
         items.append(
-            Item(2, (line(d, f" {p} for {since} sessions"), line(d, f" {p} {since}d"), line(d, f" {p[-4:]}")))
+            Item(
+                2,
+                (line(d, f" {p} for {since} sessions"), line(d, f" {p} {since}d"), line(d, f" P(b){p[-3:]}")),
+            )
         )
     else:
         items.append(

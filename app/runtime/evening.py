@@ -42,6 +42,8 @@ async def read_regime(step: Step) -> StepResult:
             session=step.session,
             direction=regime.direction,
             volatility=regime.volatility,
+            since=regime.since,
+            standing=regime.standing,
             bear_probability=regime.bear_probability,
             index_symbol=regime.index_symbol,
             index_close=regime.index_close,

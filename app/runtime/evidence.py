@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from agents.market.bars import Bars
+from agents.market.indicators import SESSIONS_PER_YEAR
 from agents.trading.screener import Screened
 from agents.trading.setups import SetupPlan
 from storage.records import TradeTerms
 
-GAP_WINDOW = 504  # sessions looked back for the worst overnight gap: two years
+GAP_WINDOW = 504  # sessions looked back for the worst overnight gap: two years, where there are so many
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,12 @@ def trade_facts(
     worst = worst_overnight_gap(bars)
     if worst is not None:
         loss = worst * float(terms.max_entry) * terms.max_shares
+        years = min(len(bars), GAP_WINDOW) / SESSIONS_PER_YEAR
         facts.append(
-            Fact("Worst overnight gap in 2 years", f"{worst:+.1%}, {loss:+,.0f} dollars on this size")
+            Fact(
+                f"Worst overnight gap in {years:.1f} years",
+                f"{worst:+.1%}, {loss:+,.0f} dollars on this size",
+            )
         )
     if readings.dollar_volume20:
         share = float(terms.max_entry) * terms.max_shares / readings.dollar_volume20

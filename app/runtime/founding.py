@@ -15,7 +15,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from agents.market.clock import Clock
 from agents.market.history import HistoryPack
-from app.runtime.replay import DRIVER_LOCK
 from app.runtime.step import DeskParts, due_at
 from storage import schema
 from storage.engine import open_engine
@@ -212,16 +211,15 @@ def _fingerprint(request: ReplayRequest, parts: DeskParts) -> str:
 def _unfinished_or_new(server: Server, names: Iterator[str], *, fresh: bool) -> Iterator[str]:
     there = set(server.desks())
     for name in names:
-        if name not in there or (not fresh and _may_resume(server.conninfo(server.desk_database(name)))):
+        if name not in there or (not fresh and _unfinished(server, name) and not server.is_driven(name)):
             yield name
 
 
-def _may_resume(conninfo: str) -> bool:
-    """Whether a desk is unfinished and nobody drives it. One that was never founded counts as unfinished."""
+def _unfinished(server: Server, desk: str) -> bool:
+    """Whether a desk has not come to its end. One that was never founded counts as unfinished."""
+    conninfo = server.conninfo(server.desk_database(desk))
     with psycopg.connect(conninfo, autocommit=True, connect_timeout=10) as connection:
         if connection.execute("select to_regclass('desk')").fetchone() == (None,):
             return True
         row = connection.execute("select state from desk").fetchone()
-        if row is not None and row[0] == DeskState.FINISHED:
-            return False
-        return connection.execute("select pg_try_advisory_lock(%s)", [DRIVER_LOCK]).fetchone() == (True,)
+    return row is None or row[0] != DeskState.FINISHED

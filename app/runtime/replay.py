@@ -31,7 +31,7 @@ from storage.events import Topic, announce
 from storage.journal import Journal
 from storage.models import Run
 from storage.records import RunState, Slot, VerdictMode
-from storage.server import Server
+from storage.server import DRIVER_LOCK, Server
 
 DRIVER = "desk"
 STEPS: dict[Slot, Callable[[Step], Awaitable[StepResult]]] = {
@@ -45,7 +45,6 @@ STEPS: dict[Slot, Callable[[Step], Awaitable[StepResult]]] = {
 }
 assert tuple(STEPS) == tuple(Slot)
 
-DRIVER_LOCK = 0x51554F53  # held by the one process that drives a desk
 BEAT_S = 5.0
 DRIVER_PATIENCE_S = 5.0
 DRIVER_POLL_S = 0.1

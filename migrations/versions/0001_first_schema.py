@@ -227,6 +227,8 @@ def upgrade() -> None:
             ),
             nullable=False,
         ),
+        sa.Column("since", sa.Date(), nullable=False),
+        sa.Column("standing", sa.Integer(), nullable=False),
         sa.Column("bear_probability", sa.Double(), nullable=False),
         sa.Column("index_symbol", sa.String(), nullable=False),
         sa.Column("index_close", sa.Double(), nullable=False),

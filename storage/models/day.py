@@ -74,6 +74,8 @@ class RegimeReading(Base):
     session: Mapped[date] = mapped_column(primary_key=True)
     direction: Mapped[Direction] = mapped_column(choice(Direction, "direction"))
     volatility: Mapped[Volatility] = mapped_column(choice(Volatility, "volatility"))
+    since: Mapped[date]  # first session of the direction
+    standing: Mapped[int]  # sessions it has stood, this one included
     bear_probability: Mapped[float]
     index_symbol: Mapped[str]
     index_close: Mapped[float]

@@ -236,7 +236,9 @@ def test_a_desk_that_holds_another_replay_is_left_as_it_is(shell: Shell) -> None
     before = contents(conninfo)
     said = shell.refused("replay", "--headless", "--to", "2001-06-01", "--desk", "taken")
     assert "desk taken holds another replay (A small history, 2018-01-29 to 2018-02-09, 100000.00" in said
-    assert said.endswith("; choose another --desk, or begin anew with --fresh (`quorum console --fresh` for the first desk)\n")
+    assert said.endswith(
+        "; choose another --desk, or begin anew with --fresh (`quorum console --fresh` for the first desk)\n"
+    )
     assert contents(conninfo) == before
 
 
@@ -263,7 +265,7 @@ def test_the_desks_are_listed_with_how_far_they_came(shell: Shell) -> None:
     shell.databases.create_desk("two")
     said = shell.run("desks", "list")
     assert (said.code, said.err) == (0, "")
-    assert said.out == "one: history, running, A small history, 2018-01-29\ntwo: empty\n"
+    assert said.out == "one: history, paused at 2018-01-29, A small history\ntwo: empty\n"
 
 
 # -- words the command line does not know --------------------------------------------------------------------

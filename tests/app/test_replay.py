@@ -128,6 +128,8 @@ async def test_only_one_process_drives_a_desk(
     await asyncio.sleep(0.3)
     with pytest.raises(DeskTaken):
         await rival.run(asyncio.Event())
+    with pytest.raises(DeskTaken):
+        databases.drop_desk("contested")
     stop.set()
     assert not await running
 

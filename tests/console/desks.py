@@ -303,7 +303,8 @@ def a_desk(
             distance=0.0622,
             volatility_source="^VIX 10-day mean",
             volatility_value=17.4,
-            switched_on=date(2018, 1, 10),
+            since=date(2018, 1, 10),
+            standing=19,
         ),
         watch=tuple(watch)
         if watch is not None

@@ -390,6 +390,8 @@ def reading(session: date, direction: Direction, **changes: object) -> RegimeRea
     values: dict[str, object] = {
         "session": session,
         "direction": direction,
+        "since": session,
+        "standing": 1,
         "volatility": Volatility.NORMAL_VOL,
         "bear_probability": 0.25,
         "index_symbol": "^GSPC",

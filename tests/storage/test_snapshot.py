@@ -110,28 +110,14 @@ def test_the_header_counts_the_days_done(founded: str) -> None:
 
 # -- regime --------------------------------------------------------------------------------------------------
 
-BULL, BEAR, SIDEWAYS = Direction.BULL, Direction.BEAR, Direction.SIDEWAYS
 
-
-@pytest.mark.parametrize(
-    ("directions", "switched"),
-    [
-        ([BULL], 0),
-        ([BULL, BULL, BULL], 0),
-        ([BULL, BULL, BEAR], 2),
-        ([BEAR, BULL, BEAR, BEAR], 2),
-        ([BULL, SIDEWAYS, BULL, SIDEWAYS, SIDEWAYS, SIDEWAYS], 3),
-    ],
-)
-def test_the_regime_tells_since_when_it_holds(
-    founded: str, directions: list[Direction], switched: int
-) -> None:
+def test_the_regime_is_the_newest_reading(founded: str) -> None:
     with writing(founded) as session:
-        for day, direction in zip(SESSIONS, directions, strict=False):
-            session.add(build.reading(day, direction))
+        session.add(build.reading(SESSIONS[0], Direction.BULL))
+        session.add(build.reading(SESSIONS[1], Direction.BEAR, since=SESSIONS[1], standing=1))
     assert snapshot(founded).regime == RegimeRow(
-        session=SESSIONS[len(directions) - 1],
-        direction=directions[-1],
+        session=SESSIONS[1],
+        direction=Direction.BEAR,
         volatility=Volatility.NORMAL_VOL,
         bear_probability=0.25,
         index_symbol="^GSPC",
@@ -140,7 +126,8 @@ def test_the_regime_tells_since_when_it_holds(
         distance=2700.0 / 2500.0 - 1,
         volatility_source="^VIX 10-day mean",
         volatility_value=16.5,
-        switched_on=SESSIONS[switched],
+        since=SESSIONS[1],
+        standing=1,
     )
 
 

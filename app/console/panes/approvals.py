@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from app.console.figures import countdown, percent, price, utc
+from app.console.figures import percent, price, utc
 from app.console.layout import PaneId
 from app.console.panes.base import TablePane
 from app.console.state import View
@@ -20,8 +20,7 @@ def next_event(row: ApprovalRow, view: View) -> str:
     """What happens to a waiting card by itself, and when."""
     if row.expires_at is None:
         return f"rejected at {row.terms.entry_session} open"
-    left = (row.expires_at - view.now).total_seconds()
-    return f"rejected in {countdown(left)}" if left > 0 else "expired"
+    return f"rejected at {utc(row.expires_at)}" if row.expires_at > view.now else "expired"
 
 
 def fate(row: ApprovalRow, view: View) -> Piece:
@@ -47,8 +46,7 @@ def fate(row: ApprovalRow, view: View) -> Piece:
         case _:
             pass
     if row.effective_at is not None and row.effective_at > view.now:
-        left = countdown((row.effective_at - view.now).total_seconds())
-        return outside(f"approved{by}, undo (u) {left}", Tone.ACCENT)
+        return outside(f"approved{by}, undo (u) until {utc(row.effective_at)}", Tone.ACCENT)
     return outside(f"approved{by}", Tone.GOOD)
 
 

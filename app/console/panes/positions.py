@@ -49,7 +49,9 @@ class PositionsPane(TablePane):
             yield Row(key="none", cells=(Piece("no position is open", Tone.MUTED),), rule=True)
         if snapshot.trades:
             rule = view.glyphs.rule
-            heading = f"{rule * 2} {totals_text(snapshot.totals)}; latest first {rule * width}"
+            heading = (
+                f"{rule * 2} {totals_text(snapshot.totals)}; the last {len(snapshot.trades)} {rule * width}"
+            )
             yield Row(key="closed", cells=(Piece(heading, Tone.HEAD),), rule=True)
             yield from (self._trade(row, view) for row in snapshot.trades)
 

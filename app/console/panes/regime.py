@@ -22,11 +22,6 @@ def direction_piece(regime: RegimeRow) -> Piece:
     return Piece(regime.direction.value, DIRECTION_TONES[regime.direction.value])
 
 
-def sessions_since(snapshot: DeskSnapshot, regime: RegimeRow) -> int:
-    """Sessions that the direction has stood, as far back as the equity rows reach."""
-    return sum(row.session > regime.switched_on for row in snapshot.equity)
-
-
 def band(distance: float, glyphs: Glyphs) -> Line:
     """Where the index stands against its 200-session average: -10% .. +10%."""
     cell = round(max(-0.1, min(0.1, distance)) / 0.1 * BAND) + BAND
@@ -70,7 +65,7 @@ class RegimePane(LinesPane):
         p = regime.bear_probability
         tone = Tone.BAD if p >= 0.6 else Tone.WARN if p >= 0.4 else Tone.GOOD
         return [
-            labelled("direction", direction_piece(regime), f" since {regime.switched_on}"),
+            labelled("direction", direction_piece(regime), f" since {regime.since}"),
             labelled("P(bear)", f"{p:.2f} ", *meter(p, max(min(width - 16, 21), 4), glyphs, tone)),
             labelled("volatility", regime.volatility.value),
             labelled("", outside(f"{reading} {regime.volatility_source}", Tone.MUTED)),

@@ -81,7 +81,7 @@ class WatchPane(TablePane):
         return [
             line(),
             line(Piece(" nothing is watched yet", Tone.STRONG)),
-            line(Piece(" the screen selects symbols after the next session's close", Tone.MUTED)),
+            line(outside(f" {_last_screen(view)}", Tone.MUTED)),
         ]
 
     def facts(self, view: View) -> str:
@@ -94,3 +94,12 @@ class WatchPane(TablePane):
             return f"{shown} of {total} symbols, /{clean(view.needle)}"
         held = sum(row.held for row in snapshot.watch)
         return f"{total} symbols, {held} held {view.glyphs.held}" if held else f"{total} symbols"
+
+
+def _last_screen(view: View) -> str:
+    """What the last screen found, in its own words."""
+    runs = view.state.snapshot.runs if view.state.snapshot else ()
+    screen = next((run for run in runs if run.slot.value == "screen"), None)
+    if screen is None:
+        return "the first screen comes after the next session's close"
+    return f"the screen of {screen.session} saw {screen.summary}; a symbol needs 200 sessions of data"

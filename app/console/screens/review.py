@@ -76,7 +76,7 @@ class ReviewScreen(ModalScreen["Verdict | None"], inherit_bindings=False):
             if self.row.risky:
                 yield Input(
                     id="typed",
-                    placeholder=f"type {clean(self.row.short_id)} to open Approve",
+                    placeholder=f"a, then type {clean(self.row.short_id)} and enter, to open Approve",
                     compact=True,
                 )
             with Horizontal(id="verdicts"):
@@ -132,6 +132,11 @@ class ReviewScreen(ModalScreen["Verdict | None"], inherit_bindings=False):
             left = f"expires in {countdown((expires - self._clock.now()).total_seconds())}; "
         if not self.armed:
             return line(Piece(f"{left}read first: keys open in a moment", Tone.MUTED))
+        if self.row.risky and self._typed and not self._id_typed:
+            return line(Piece(f"{left}{clean(self._typed)} is not {clean(self.row.short_id)}", Tone.WARN))
+        if self.row.risky and self._id_typed:
+            ready = "enter on Approve approves" if self._approve_open else "Approve opens in a moment"
+            return line(Piece(f"{left}the id is right: {ready}", Tone.WARN))
         return line(Piece(f"{left}if ignored: {if_ignored(self.row)}", Tone.WARN))
 
     def _check(self) -> None:
@@ -170,7 +175,11 @@ class ReviewScreen(ModalScreen["Verdict | None"], inherit_bindings=False):
 
     @property
     def _id_typed(self) -> bool:
-        return not self.row.risky or self.query_one("#typed", Input).value.strip() == self.row.short_id
+        return not self.row.risky or self._typed.casefold() == self.row.short_id.casefold()
+
+    @property
+    def _typed(self) -> str:
+        return self.query_one("#typed", Input).value.strip()
 
     @property
     def _approve_open(self) -> bool:
@@ -187,14 +196,13 @@ class ReviewScreen(ModalScreen["Verdict | None"], inherit_bindings=False):
             self.tick()
             return
         self._decided = True
-        typed = self.query_one("#typed", Input).value.strip() if self.row.risky and approve else ""
         self.dismiss(
             Verdict(
                 approval_id=self.row.id,
                 symbol=self.row.terms.symbol,
                 digest=self.row.digest,
                 approve=approve,
-                typed_id=typed,
+                typed_id=self.row.short_id if self.row.risky and approve else "",
             )
         )
 
@@ -202,8 +210,9 @@ class ReviewScreen(ModalScreen["Verdict | None"], inherit_bindings=False):
         self._decide(approve=False)
 
     def action_approve(self) -> None:
+        """Approve a low-risk card; on a risky one go to the field its id is typed into."""
         if self.row.risky:
-            self.app.bell()
+            self.query_one("#typed", Input).focus()
         else:
             self._decide(approve=True)
 
