@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from textual import events
 
@@ -64,8 +66,12 @@ async def test_the_note_can_be_hidden_and_the_end_of_history_says_how_to_start_a
         assert HISTORY_NOTE[:60] in console.text
         await console.press("x")
         assert HISTORY_NOTE[:60] not in console.text
-        desk.show(a_desk(state=DeskState.FINISHED))
-        await console.until(lambda: "history ended on 2018-02-07; start again: quorum replay" in console.text)
+        ended = a_desk(state=DeskState.FINISHED)
+        desk.show(ended)
+        await console.until(lambda: "start again: quorum console --fresh" in console.text)
+        desk.show(replace(ended, header=replace(ended.header, name="mine")))
+        await console.until(lambda: "HISTORY  mine" in console.text)
+        assert "history ended on 2018-02-07" in console.text and "start again" not in console.text
 
 
 async def test_before_the_first_snapshot_the_screen_says_what_happens() -> None:

@@ -406,8 +406,8 @@ def test_the_keeper_stops_the_server_on_sigterm_and_ignores_a_hangup(
     time.sleep(0.1)
     assert postmasters(home) == first
     os.kill(keepers(home)[0], signal.SIGTERM)
-    server.ensure()  # at once: it waits for the shutdown, then starts anew
-    assert postmasters(home) != first
+    seconds_until(lambda: postmasters(home) != first)
+    server.ensure()  # it waits for the end of the shutdown, then starts anew
     assert read_rows(server) == [1]
 
 
