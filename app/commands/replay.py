@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -27,6 +28,7 @@ from app.wiring import desk_parts
 from storage.records import DeskKind, VerdictMode
 from storage.server import Server, open_server
 
+PROGRESS_S = 5.0
 CONSOLE_UNDO_S = 5  # a simulated clock stands still until then, so the wait is kept short
 
 
@@ -67,6 +69,19 @@ class PreparedReplay:
     replay: Replay
 
 
+class Progress:
+    """Says every few seconds how far a replay is, to a human at a terminal."""
+
+    def __init__(self, sessions: list[date]) -> None:
+        self._of = {session: number for number, session in enumerate(sessions, start=1)}
+        self._said = time.monotonic()
+
+    def __call__(self, session: date) -> None:
+        if sys.stderr.isatty() and time.monotonic() - self._said > PROGRESS_S:
+            self._said = time.monotonic()
+            typer.echo(f"{session}: session {self._of[session]} of {len(self._of)}", err=True)
+
+
 def run_headless(order: ReplayOrder, *, as_json: bool) -> bool:
     """Run to the end and print the report; False when a signal stopped it before."""
     started = time.monotonic()
@@ -74,7 +89,7 @@ def run_headless(order: ReplayOrder, *, as_json: bool) -> bool:
     pack = load_pack(find_pack(order.history, settings.library))
     sessions = sessions_of(pack, order.first, order.last)
     server = open_server(settings.home, settings.database_url)
-    prepared = asyncio.run(prepare(server, settings, order, pack, sessions))
+    prepared = asyncio.run(prepare(server, settings, order, pack, sessions, Progress(sessions)))
     typer.echo(f"desk {prepared.desk}: running; the same command resumes it when it is stopped", err=True)
     if not asyncio.run(_until_signalled(prepared.replay)):
         typer.echo(f"desk {prepared.desk}: stopped; the same command resumes it", err=True)
@@ -102,14 +117,24 @@ def run_host(order: ReplayOrder) -> None:
 
 
 async def prepare(
-    server: Server, settings: Settings, order: ReplayOrder, pack: HistoryPack, sessions: list[date]
+    server: Server,
+    settings: Settings,
+    order: ReplayOrder,
+    pack: HistoryPack,
+    sessions: list[date],
+    passed: Callable[[date], None] = lambda session: None,
 ) -> PreparedReplay:
     """Open or found the desk, however often the database goes away. Raises OperatorError."""
-    return await through_outages(server, lambda: _prepare(server, settings, order, pack, sessions))
+    return await through_outages(server, lambda: _prepare(server, settings, order, pack, sessions, passed))
 
 
 async def _prepare(
-    server: Server, settings: Settings, order: ReplayOrder, pack: HistoryPack, sessions: list[date]
+    server: Server,
+    settings: Settings,
+    order: ReplayOrder,
+    pack: HistoryPack,
+    sessions: list[date],
+    passed: Callable[[date], None],
 ) -> PreparedReplay:
     parts = desk_parts(settings, DeskKind.HISTORY)
     request = ReplayRequest(
@@ -143,6 +168,7 @@ async def _prepare(
                 sessions_per_second=order.speed,
             ),
             wall=wall,
+            passed=passed,
         ),
     )
 

@@ -73,7 +73,9 @@ class Replay:
         parameters_version: int,
         pace: Pace,
         wall: Clock,
+        passed: Callable[[date], None] = lambda session: None,
     ) -> None:
+        """`passed` is told each session that is through."""
         self._server = server
         self._conninfo = server.conninfo(database)
         self._pack = pack
@@ -82,6 +84,7 @@ class Replay:
         self._version = parameters_version
         self._pace = pace
         self._wall = wall
+        self._passed = passed
 
     async def run(self, stop: asyncio.Event) -> bool:
         """Run to the end of the history; False when `stop` was set first.
@@ -118,6 +121,7 @@ class Replay:
                 await self._run_step(engine, slot, following, view, screened)
                 if stop.is_set():
                     return False
+            self._passed(session)
             await self._keep_pace(engine, started, stop)
         async with AsyncSession(engine) as database, database.begin():
             await Journal(database).finish()
