@@ -48,7 +48,10 @@ SpeedOption = Annotated[
 ]
 VerdictsOption = Annotated[VerdictMode | None, typer.Option("--verdicts", help="Who answers the approvals.")]
 AskTimeoutOption = Annotated[
-    float, typer.Option("--ask-timeout", min=0.1, help="Seconds an approval waits before it is rejected.")
+    float,
+    typer.Option(
+        "--ask-timeout", min=0.1, max=86_400, help="Seconds an approval waits before it is rejected."
+    ),
 ]
 FreshOption = Annotated[bool, typer.Option("--fresh", help="Begin anew, dropping what the desk holds.")]
 

@@ -1,7 +1,6 @@
 """One desk as an operator meets it: snapshots, waiting for change, verdicts. psycopg only, no SQLAlchemy.
 
-The console and the commands both use it. A screen is never the guard: every verdict is checked here, in one
-transaction, against the row as it stands.
+A screen is never the guard: every verdict is checked here, in one transaction, against the row as it stands.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from uuid import UUID
 
 import psycopg
 
-from storage.records import ApprovalState, DeskState, Operator, VerdictReceipt
+from storage.records import ApprovalState, DeskState, Operator, VerdictReceipt, VerdictVerb, uuid7
 from storage.rows import fetch_one
 from storage.snapshot import ApprovalRow, DeskSnapshot
 from storage.snapshot_query import Connection, read_approval, read_snapshot
@@ -24,13 +23,19 @@ CHANNEL = "quorum"
 _RULES = "select now() as now, undo_s, undo_risky_s, state from desk"
 _DECIDE = """
     update approvals
-       set state = %(state)s, typed_id = %(typed_id)s, decided_by = %(by)s, decided_from = %(origin)s,
+       set state = %(state)s, typed_id = %(typed_id)s, decided_digest = digest,
+           decided_by = %(by)s, decided_from = %(origin)s,
            decided_at = now(), decision_reason = %(reason)s, effective_at = %(effective_at)s
      where id = %(id)s
 """
+_RECORD = """
+    insert into verdicts (id, approval_id, verb, digest, given_by, given_from, reason, given_at)
+    values (%s, %s, %s, %s, %s, %s, %s, clock_timestamp())
+"""
 _REOPEN = """
     update approvals
-       set state = 'pending', typed_id = null, decided_by = null, decided_from = null, decided_at = null,
+       set state = 'pending', typed_id = null, decided_digest = null,
+           decided_by = null, decided_from = null, decided_at = null,
            decision_reason = null, effective_at = null
      where id = %(id)s
 """
@@ -105,6 +110,7 @@ class Desk:
                     connection.execute(_REOPEN, {"id": approval_id})
             except psycopg.errors.UniqueViolation:
                 return _refused(row, f"another proposal goes by {row.short_id} now")
+            _record(connection, row, VerdictVerb.UNDONE, operator, "")
             _announce(connection)
         return VerdictReceipt(
             accepted=True, state=ApprovalState.PENDING, message=f"{row.terms.symbol} waits again"
@@ -158,11 +164,12 @@ class Desk:
                     "state": verdict,
                     "typed_id": typed_id if row.risky and verdict is ApprovalState.APPROVED else None,
                     "by": operator.name,
-                    "origin": " ".join(filter(None, (operator.tty, operator.ssh_origin))),
+                    "origin": _origin(operator),
                     "reason": reason,
                     "effective_at": effective_at,
                 },
             )
+            _record(connection, row, VerdictVerb(verdict), operator, reason)
             _announce(connection)
         return VerdictReceipt(
             accepted=True,
@@ -185,6 +192,17 @@ class Desk:
 def _locked_approval(connection: Connection, approval_id: UUID) -> ApprovalRow | None:
     connection.execute("select 1 from approvals where id = %s for update", [approval_id])
     return read_approval(connection, approval_id)
+
+
+def _record(
+    connection: Connection, row: ApprovalRow, verb: VerdictVerb, operator: Operator, reason: str
+) -> None:
+    """Add to the list of everything ever said, which an undo does not shorten."""
+    connection.execute(_RECORD, [uuid7(), row.id, verb, row.digest, operator.name, _origin(operator), reason])
+
+
+def _origin(operator: Operator) -> str:
+    return " ".join(filter(None, (operator.tty, operator.ssh_origin)))
 
 
 def _announce(connection: Connection) -> None:

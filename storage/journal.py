@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date, datetime
 
-from sqlalchemy import func, select, update
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage.models import DeskRow, ParameterVersion, Run
@@ -66,8 +66,6 @@ class Journal:
         await self._session.flush()
         return version
 
-    async def sessions_done(self, slot: Slot) -> int:
-        """How many sessions have finished a step."""
-        return (
-            await self._session.scalar(select(func.count()).select_from(Run).where(Run.slot == slot))
-        ) or 0
+    async def parameters(self, version: int) -> ParameterVersion:
+        """The parameters, limits and costs of a version."""
+        return await self._session.get_one(ParameterVersion, version)

@@ -110,6 +110,15 @@ class ApprovalState(StrEnum):
     EXPIRED = "expired"
 
 
+class VerdictVerb(StrEnum):
+    """What can be said about an approval; EXPIRED is what silence says."""
+
+    APPROVED = "approved"
+    REJECTED = "rejected"
+    UNDONE = "undone"
+    EXPIRED = "expired"
+
+
 class OrderSide(StrEnum):
     BUY = "buy"
     SELL = "sell"

@@ -200,6 +200,7 @@ class TradeTotals:
     trades: int
     wins: int
     mean_r: float | None
+    max_drawdown: float  # of all closes so far, fraction
     denials: tuple[tuple[str, int], ...]  # limit and how often it denied a trade
 
 

@@ -142,6 +142,7 @@ class _Trades:
     trades: int
     wins: int
     mean_r: float | None
+    max_drawdown: float
 
 
 def _approvals(connection: Connection, which: str, parameters: list[object]) -> tuple[ApprovalRow, ...]:
@@ -207,6 +208,7 @@ def _totals(connection: Connection) -> TradeTotals:
         trades=trades.trades if trades else 0,
         wins=trades.wins if trades else 0,
         mean_r=trades.mean_r if trades else None,
+        max_drawdown=trades.max_drawdown if trades else 0.0,
         denials=tuple((denial.name, denial.count) for denial in denials),
     )
 
@@ -304,7 +306,12 @@ _EQUITY = """
 """
 
 _AGENTS = """
-    select m.agent_name as agent, 'rules' as source, m.date as last_session,
+    select m.agent_name as agent, coalesce(
+               (select string_agg(distinct v.source, ', ') from votes v
+                  join deliberations d on d.id = v.deliberation_id
+                 where v.agent_name = m.agent_name and d.session = m.date),
+               (select r.source from regime_readings r
+                 where r.session = m.date and m.agent_name = 'regime'), '') as source, m.date as last_session,
            m.tasks_completed + m.abstained as tasks, m.abstained, m.success_rate,
            m.avg_latency_ms as latency_ms,
            m.tasks_completed || ' done' || case when m.abstained > 0
@@ -322,7 +329,8 @@ _RUNS = """
 """
 
 _TOTALS = """
-    select count(*) as trades, count(*) filter (where pnl > 0) as wins, avg(r_multiple) as mean_r
+    select count(*) as trades, count(*) filter (where pnl > 0) as wins, avg(r_multiple) as mean_r,
+           (select coalesce(max(drawdown), 0) from equity) as max_drawdown
       from trade_outcomes
 """
 

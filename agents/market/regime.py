@@ -8,8 +8,8 @@ from datetime import date
 
 import numpy as np
 
-from agents.market.bars import Bars, FloatArray, MarketView
-from agents.market.indicators import technicals
+from agents.market.bars import FloatArray, MarketView
+from agents.market.indicators import SESSIONS_PER_YEAR, VOLATILITY_WINDOW
 from storage.records import Direction, Volatility
 
 AVERAGE = 200  # sessions
@@ -60,7 +60,7 @@ def read_regime(view: MarketView) -> Regime | None:
     distances = closes[AVERAGE - 1 :] / _rolling_mean(closes) - 1
     direction, standing = direction_of(distances)
     distance = float(distances[-1])
-    source, value = _volatility(view, index)
+    source, value = _volatility(view, closes)
     return Regime(
         session=view.session,
         direction=direction,
@@ -104,16 +104,16 @@ def _bear_probability(direction: Direction, distance: float) -> float:
     return 1 / (1 + math.exp((distance - flip) / PROBABILITY_SCALE))
 
 
-def _volatility(view: MarketView, index: Bars) -> tuple[str, float]:
+def _volatility(view: MarketView, index_closes: FloatArray) -> tuple[str, float]:
     """Name and value of the best volatility reading there is: the VIX, else what the index realised."""
     if view.volatility_symbol is not None:
         closes = view.bars(view.volatility_symbol).close
         closes = closes[~np.isnan(closes)]
         if len(closes) >= VIX_MEAN:
             return "VIX 10-day mean", float(closes[-VIX_MEAN:].mean())
-    readings = technicals(index)
-    realised = readings.realised_vol_21d if readings else None
-    return "21-day realised volatility (no VIX)", realised if realised is not None else math.nan
+    moves = np.diff(np.log(index_closes[-VOLATILITY_WINDOW - 1 :]))
+    realised = float(moves.std(ddof=1)) * math.sqrt(SESSIONS_PER_YEAR) * 100
+    return "21-day realised volatility (no VIX)", realised
 
 
 def _volatility_label(value: float) -> Volatility:

@@ -23,6 +23,7 @@ class SkipReason(StrEnum):
     NO_BAR = "no bar"
     GAP = "gap"
     LIMIT = "limit"
+    CHANGED = "changed"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +61,7 @@ class ExitFill:
     reason: ExitReason
     shares: int
     price: Decimal
+    reference: Decimal  # the market's price before slippage
     amount: Decimal
     fee: Decimal
     low: Decimal
@@ -119,19 +121,48 @@ def exit_on_bar(
         return None
     opened, stop, target = to_price(bar.open), position.stop, position.target
     if not entered_today and opened <= stop:
-        return _exit(position, bar, ExitReason.STOP_LOSS, costs.sell_at_stop(bar.open), costs)
+        return _exit(position, bar, ExitReason.STOP_LOSS, opened, costs.sell_at_stop(bar.open), costs)
     if to_price(bar.low) <= stop:
-        return _exit(position, bar, ExitReason.STOP_LOSS, costs.sell_at_stop(stop), costs)
+        return _exit(position, bar, ExitReason.STOP_LOSS, stop, costs.sell_at_stop(stop), costs)
     if not entered_today and opened >= target:
-        return _exit(position, bar, ExitReason.TAKE_PROFIT, opened, costs)
+        return _exit(position, bar, ExitReason.TAKE_PROFIT, opened, opened, costs)
     if to_price(bar.high) >= target:
-        return _exit(position, bar, ExitReason.TAKE_PROFIT, target, costs)
+        return _exit(position, bar, ExitReason.TAKE_PROFIT, target, target, costs)
     if sessions_held >= position.max_hold:
-        return _exit(position, bar, ExitReason.TIME_EXIT, costs.sell_at_market(bar.close), costs)
+        close = to_price(bar.close)
+        return _exit(position, bar, ExitReason.TIME_EXIT, close, costs.sell_at_market(bar.close), costs)
     return None
 
 
-def _exit(position: OpenPosition, bar: Bar, reason: ExitReason, price: Decimal, costs: Costs) -> ExitFill:
+def exit_without_bar(
+    position: OpenPosition, session: date, *, sessions_held: int, costs: Costs
+) -> ExitFill | None:
+    """What becomes of a position whose symbol shows no price: None until its time is up.
+
+    Then it is sold at the last close it has seen with the slippage of a stop, so that a symbol that stopped
+    trading neither stays in the equity for ever nor leaves at a price nobody would have paid.
+    """
+    if sessions_held < position.max_hold:
+        return None
+    last = position.last_close
+    price = costs.sell_at_stop(last)
+    return ExitFill(
+        symbol=position.symbol,
+        session=session,
+        reason=ExitReason.TIME_EXIT,
+        shares=position.shares,
+        price=price,
+        reference=last,
+        amount=to_cents(position.shares * price),
+        fee=costs.commission_usd,
+        low=min(last, price),
+        high=last,
+    )
+
+
+def _exit(
+    position: OpenPosition, bar: Bar, reason: ExitReason, reference: Decimal, price: Decimal, costs: Costs
+) -> ExitFill:
     seen = [to_price(bar.open), price]
     if reason is ExitReason.TIME_EXIT:  # the only exit that lives through the whole bar
         seen += [to_price(bar.low), to_price(bar.high)]
@@ -141,6 +172,7 @@ def _exit(position: OpenPosition, bar: Bar, reason: ExitReason, price: Decimal, 
         reason=reason,
         shares=position.shares,
         price=price,
+        reference=reference,
         amount=to_cents(position.shares * price),
         fee=costs.commission_usd,
         low=min(seen),

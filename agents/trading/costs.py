@@ -21,7 +21,9 @@ class Costs(BaseModel):
 
     market_bps: float = Field(5.0, ge=0, le=100, description="Slippage of orders at the open or close, bps")
     stop_bps: float = Field(15.0, ge=0, le=200, description="Slippage of stop orders, bps")
-    commission_usd: Decimal = Field(Decimal("1.00"), ge=0, le=50, description="Commission an order, dollars")
+    commission_usd: Decimal = Field(
+        Decimal("1.00"), ge=0, le=50, decimal_places=2, description="Commission an order, dollars"
+    )
 
     def buy_at_market(self, price: float) -> Decimal:
         """Dollars a share paid by a market order when the tape shows `price`."""

@@ -7,6 +7,7 @@ from math import log
 from agents.market.indicators import Technicals
 from agents.trading.book import OpenPosition
 from agents.trading.broker import ExitFill
+from storage.records import to_cents
 
 STATE_SIZE = 8
 
@@ -30,7 +31,7 @@ class Outcome:
 def outcome(position: OpenPosition, exit_fill: ExitFill) -> Outcome:
     """Measure a position at its exit, net of both commissions; slippage is in the prices already."""
     fees = position.entry_fee + exit_fill.fee
-    paid = position.shares * position.entry_price
+    paid = to_cents(position.shares * position.entry_price)
     pnl = exit_fill.amount - paid - fees
     low = min(position.low_since, exit_fill.low)
     high = max(position.high_since, exit_fill.high)

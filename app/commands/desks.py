@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import uuid4
+
 import psycopg
 import typer
 from alembic import command
@@ -9,13 +11,12 @@ from alembic.util import CommandError
 from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
+from app.runtime.founding import remove_history
 from app.settings import load_settings
 from storage import schema
 from storage.errors import OperatorError
-from storage.records import DeskKind, DeskState
+from storage.records import DeskState
 from storage.server import MAIN_DESK, Server, open_server
-
-SCRATCH = "schema-check"
 
 
 def print_desks() -> None:
@@ -46,12 +47,7 @@ def drop_desk(name: str) -> None:
     server = _server()
     if not server.has_desk(name):
         raise OperatorError(f"there is no desk {name}", "`quorum desks list` names them")
-    with psycopg.connect(_conninfo(server, name), autocommit=True) as connection:
-        if connection.execute("select to_regclass('desk')").fetchone() != (None,):
-            row = connection.execute("select kind from desk").fetchone()
-            if row is not None and row[0] != DeskKind.HISTORY:
-                raise OperatorError(f"desk {name} is {row[0]}, not history", "it is never dropped from here")
-    server.drop_desk(name)
+    remove_history(server, name)
     typer.echo(f"{name} is gone")
 
 
@@ -66,9 +62,9 @@ def upgrade_desk(desk: str | None) -> None:
 def check_schema() -> None:
     """Up, compare with the models, down, up, compare again; on a database of its own, removed afterwards."""
     server = _server()
-    server.drop_desk(SCRATCH)
-    server.create_desk(SCRATCH)
-    conninfo = _conninfo(server, SCRATCH)
+    scratch = f"schema-check-{uuid4().hex[:12]}"
+    server.create_desk(scratch)
+    conninfo = _conninfo(server, scratch)
     engine = create_engine(
         "postgresql+psycopg://", creator=lambda: psycopg.connect(conninfo), poolclass=NullPool
     )
@@ -86,7 +82,7 @@ def check_schema() -> None:
         ) from drift
     finally:
         engine.dispose()
-        server.drop_desk(SCRATCH)
+        server.drop_desk(scratch)
     typer.echo("schema: migrations and models agree, up, down and up again")
 
 

@@ -94,7 +94,7 @@ def run_headless(order: ReplayOrder, *, as_json: bool) -> bool:
     if not asyncio.run(_until_signalled(prepared.replay)):
         typer.echo(f"desk {prepared.desk}: stopped; the same command resumes it", err=True)
         return False
-    report = read_report(prepared.conninfo, prepared.pack, time.monotonic() - started)
+    report = asyncio.run(through_outages(server, lambda: _report(prepared, started)))
     typer.echo(json.dumps(_plain(report)) if as_json else _sentences(report))
     return True
 
@@ -148,8 +148,7 @@ async def _prepare(
         fresh=order.fresh,
     )
     desk = choose_desk(server, request, parts)
-    wall = SystemClock()
-    version = await found_desk(server, desk, request, sessions, parts, wall)
+    await found_desk(server, desk, request, sessions, parts)
     database = server.desk_database(desk)
     return PreparedReplay(
         desk=desk,
@@ -161,13 +160,13 @@ async def _prepare(
             pack=pack,
             sessions=sessions,
             parts=parts,
-            parameters_version=version,
             pace=Pace(
                 verdicts=order.verdicts,
                 ask_timeout_s=order.ask_timeout_s,
+                undo_s=request.undo_s,
                 sessions_per_second=order.speed,
             ),
-            wall=wall,
+            wall=SystemClock(),
             passed=passed,
         ),
     )
@@ -198,6 +197,10 @@ async def _until_signalled(replay: Replay) -> bool:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     return await replay.run(stop)
+
+
+async def _report(prepared: PreparedReplay, started: float) -> ReplayReport:
+    return read_report(prepared.conninfo, prepared.pack, time.monotonic() - started)
 
 
 def _plain(report: ReplayReport) -> dict[str, object]:

@@ -48,15 +48,19 @@ def card_lines(row: ApprovalRow, view: View, width: int) -> list[Line]:
         *_votes(row, width),
         line(),
         *_facts(row, width),
-        *_ignored(row, width),
+        *_ignored(row, view, width),
     ]
 
 
-def if_ignored(row: ApprovalRow) -> str:
+def if_ignored(row: ApprovalRow, view: View) -> str:
     """What the desk does when nobody answers."""
+    mode = view.state.snapshot.header.verdict_mode.value if view.state.snapshot else "ask"
+    if mode != "ask":  # nobody is waited for
+        answer = row.recommendation.value if mode == "recommended" else "reject"
+        return f"the replay answers by itself: {answer}"
     if row.expires_at is not None:
-        return f"rejected when the clock runs out at {utc(row.expires_at)}"
-    return f"rejected at the next open ({row.terms.entry_session}); nothing is bought"
+        return f"rejected at {utc(row.expires_at)}"
+    return f"rejected at the open of {row.terms.entry_session}"
 
 
 def _risky(row: ApprovalRow, width: int) -> list[Line]:
@@ -209,10 +213,10 @@ def _facts(row: ApprovalRow, width: int) -> list[Line]:
     return [*lines, line()]
 
 
-def _ignored(row: ApprovalRow, width: int) -> list[Line]:
+def _ignored(row: ApprovalRow, view: View, width: int) -> list[Line]:
     lines = [
         labelled("id", outside(row.short_id, Tone.STRONG), f"  digest {clean(row.digest)[:12]}", width=LABEL),
     ]
     if row.state.value == "pending":
-        lines = [*paragraph(f"If ignored: {if_ignored(row)}.", width, tone=Tone.WARN), *lines]
+        lines = [*paragraph(f"If ignored: {if_ignored(row, view)}.", width, tone=Tone.WARN), *lines]
     return lines

@@ -75,12 +75,14 @@ class Host:
 
     def _keep(self) -> None:
         delay = BACKOFF_S[0]
+        once_ready = False
         while not self._closing.is_set():
             ready, code = self._run()
             if self._closing.is_set():
                 return
             reason = self._last_error() or f"exit code {code}"
-            if code == REFUSED and not ready:
+            once_ready = once_ready or ready
+            if code == REFUSED and not once_ready:  # later it is a fault of the moment, such as the database
                 self._post(HostRefused(reason))
                 return
             if ready:

@@ -8,7 +8,6 @@ from uuid import UUID
 
 from agents.base import Abstention
 from agents.base import Vote as SpokenVote
-from agents.market.calendar import close_time
 from agents.orchestrator import Briefing
 from agents.orchestrator import Deliberation as Argument
 from agents.trading.limits import BookView
@@ -214,7 +213,7 @@ async def _approval(
     plan: SetupPlan,
     candidate: Screened,
 ) -> Approval:
-    closed, won = await step.memory.setup_record(terms.setup_type, before=close_time(step.session))
+    closed, won = await step.memory.setup_record(terms.setup_type, before=step.now)
     return Approval(
         deliberation_id=deliberation_id,
         short_id=f"{terms.symbol}-{terms.digest[:SHORT_ID_DIGITS]}",

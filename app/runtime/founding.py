@@ -6,14 +6,13 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 
 import psycopg
-from sqlalchemy import update
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy import func, select, update
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from agents.market.clock import Clock
 from agents.market.history import HistoryPack
 from app.runtime.step import DeskParts, due_at
 from storage import schema
@@ -28,6 +27,7 @@ from storage.server import Server
 
 WARM_UP = 252  # sessions before the first one: what SMA200 and the 52-week range need
 UNDO_RISKY_FACTOR = 4
+FOUNDING_LOCK = 0x51554F54
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,43 +69,61 @@ def choose_desk(server: Server, request: ReplayRequest, parts: DeskParts) -> str
 
 
 async def found_desk(
-    server: Server, desk: str, request: ReplayRequest, sessions: list[date], parts: DeskParts, wall: Clock
-) -> int:
-    """Make sure the desk is there and is this request's; returns the version of its parameters.
+    server: Server, desk: str, request: ReplayRequest, sessions: list[date], parts: DeskParts
+) -> None:
+    """Make sure the desk is there and is this request's; all of a founding is one transaction.
 
-    All of a founding is one transaction. Raises OperatorError when the desk holds another history.
+    Raises OperatorError when the desk holds another history, DeskTaken when it is driven and to be replaced.
     """
-    if request.fresh:
-        server.drop_desk(desk)
+    if request.fresh and server.has_desk(desk):
+        remove_history(server, desk)
     server.create_desk(desk)
     conninfo = server.conninfo(server.desk_database(desk))
     schema.upgrade(conninfo)
     engine = open_engine(conninfo)
     try:
         async with AsyncSession(engine) as database, database.begin():
-            journal = Journal(database)
-            found = await journal.desk()
+            # Of two founders at once one waits here, and then finds the desk founded.
+            await database.execute(select(func.pg_advisory_xact_lock(FOUNDING_LOCK)))
+            found = await Journal(database).desk()
             if found is None:
                 await _found(database, desk, request, sessions, parts)
             else:
                 _same_history(found, request, sessions)
-                await database.execute(
-                    update(DeskRow).values(
-                        verdict_mode=request.verdicts,
-                        undo_s=request.undo_s,
-                        undo_risky_s=_undo_risky(request),
-                    )
-                )
-            return await journal.parameters_in_force(
-                parameters={"oversold_bounce": parts.oversold_bounce.model_dump(mode="json")},
-                limits=parts.limits.model_dump(mode="json"),
-                costs=parts.costs.model_dump(mode="json"),
-                screen=parts.screen.model_dump(mode="json"),
-                reason="settings" if found else "founding",
-                now=wall.now(),
-            )
     finally:
         await engine.dispose()
+
+
+async def take_charge(
+    engine: AsyncEngine, verdicts: VerdictMode, undo_s: int, parts: DeskParts, now: datetime
+) -> int:
+    """Put a desk under these rules; returns the version of its parameters. For its one driver only."""
+    async with AsyncSession(engine) as database, database.begin():
+        await database.execute(
+            update(DeskRow).values(
+                verdict_mode=verdicts, undo_s=undo_s, undo_risky_s=undo_s * UNDO_RISKY_FACTOR
+            )
+        )
+        return await Journal(database).parameters_in_force(
+            parameters={"oversold_bounce": parts.oversold_bounce.model_dump(mode="json")},
+            limits=parts.limits.model_dump(mode="json"),
+            costs=parts.costs.model_dump(mode="json"),
+            screen=parts.screen.model_dump(mode="json"),
+            reason="settings",
+            now=now,
+        )
+
+
+def remove_history(server: Server, desk: str) -> None:
+    """Remove a desk that only replays. Raises OperatorError for another kind, DeskTaken while driven."""
+    with psycopg.connect(
+        server.conninfo(server.desk_database(desk)), autocommit=True, connect_timeout=10
+    ) as connection:
+        if connection.execute("select to_regclass('desk')").fetchone() != (None,):
+            row = connection.execute("select kind from desk").fetchone()
+            if row is not None and row[0] != DeskKind.HISTORY:
+                raise OperatorError(f"desk {desk} is {row[0]}, not history", "it is never dropped from here")
+    server.drop_desk(desk)
 
 
 async def _found(
@@ -129,7 +147,7 @@ async def _found(
             host_seen_at=None,
             sessions_total=len(sessions),
             undo_s=request.undo_s,
-            undo_risky_s=_undo_risky(request),
+            undo_risky_s=request.undo_s * UNDO_RISKY_FACTOR,
             created_at=opened,
         )
     )
@@ -186,10 +204,6 @@ def _same_history(found: DeskRow, request: ReplayRequest, sessions: list[date]) 
             f"{found.first_session} to {found.last_session}, {found.start_equity} dollars)",
             "choose another --desk, or begin anew with --fresh (`quorum console --fresh` for the first desk)",
         )
-
-
-def _undo_risky(request: ReplayRequest) -> int:
-    return request.undo_s * UNDO_RISKY_FACTOR
 
 
 def _fingerprint(request: ReplayRequest, parts: DeskParts) -> str:

@@ -6,9 +6,10 @@ from dataclasses import replace
 from decimal import Decimal
 
 from agents.trading.book import OpenPosition, mark
-from agents.trading.broker import EntryFill, EntrySkip, fill_entry
+from agents.trading.broker import EntryFill, EntrySkip, SkipReason, fill_entry
 from agents.trading.limits import BookView
 from app.runtime.step import Step, StepResult, held
+from app.runtime.verdicts import verdict_of
 from storage.models import Approval, Fill, Order, Position
 from storage.records import (
     ApprovalState,
@@ -16,6 +17,7 @@ from storage.records import (
     OrderState,
     PositionState,
     TradeTerms,
+    VerdictVerb,
     to_price,
     uuid7,
 )
@@ -27,6 +29,11 @@ async def cutoff(step: Step) -> StepResult:
     for approval in await step.ledger.approvals_for(step.session):
         if approval.state is ApprovalState.PENDING:
             approval.state = ApprovalState.EXPIRED
+            step.database.add(
+                verdict_of(
+                    approval, VerdictVerb.EXPIRED, by="the desk", reason="unanswered", now=step.wall_now
+                )
+            )
             expired += 1
         elif approval.state is ApprovalState.APPROVED:
             step.ledger.place(
@@ -56,7 +63,13 @@ async def open_session(step: Step) -> StepResult:
     filled, skipped = [], []
     for order, approval in await step.ledger.resting_entries(step.session):
         bar = step.view.bars(order.symbol).on(step.session)
-        answer = fill_entry(terms_of(approval), bar, book, step.parts.limits, step.parts.costs)
+        terms = terms_of(approval)
+        answer: EntryFill | EntrySkip
+        if terms.digest != approval.decided_digest:
+            # Nothing but what the human saw may be traded, whoever wrote to the row since.
+            answer = EntrySkip(reason=SkipReason.CHANGED, note="the terms are not those that were approved")
+        else:
+            answer = fill_entry(terms, bar, book, step.parts.limits, step.parts.costs)
         if isinstance(answer, EntrySkip):
             order.state = OrderState.SKIPPED
             order.note = f"{answer.reason}: {answer.note}"

@@ -29,6 +29,8 @@ async def through_outages(server: Server, work: Callable[[], Awaitable[Result]])
     while True:
         started = time.monotonic()
         try:
+            if tries:
+                await asyncio.to_thread(server.ensure)
             return await work()
         except (DBAPIError, psycopg.Error, DatabaseAway) as broken:
             if not _connection_lost(broken):
@@ -40,7 +42,6 @@ async def through_outages(server: Server, work: Callable[[], Awaitable[Result]])
                     "look into server.log in the postgres folder of QUORUM_HOME",
                 ) from broken
             await asyncio.sleep(PAUSE_S * tries)
-            await asyncio.to_thread(server.ensure)
 
 
 def _connection_lost(error: DBAPIError | psycopg.Error | DatabaseAway) -> bool:

@@ -22,6 +22,7 @@ from agents.market.clock import Clock
 from agents.market.history import HistoryPack
 from agents.trading.screener import ScreenResult, screen
 from app.runtime import evening, morning, settle
+from app.runtime.founding import take_charge
 from app.runtime.outage import through_outages
 from app.runtime.step import DeskParts, Step, StepResult, due_at
 from app.runtime.verdicts import answer_approvals, pause
@@ -56,6 +57,7 @@ class Pace:
 
     verdicts: VerdictMode
     ask_timeout_s: float
+    undo_s: int  # how long a human may take a verdict back
     sessions_per_second: float | None
 
 
@@ -70,7 +72,6 @@ class Replay:
         pack: HistoryPack,
         sessions: list[date],
         parts: DeskParts,
-        parameters_version: int,
         pace: Pace,
         wall: Clock,
         passed: Callable[[date], None] = lambda session: None,
@@ -81,7 +82,6 @@ class Replay:
         self._pack = pack
         self._sessions = sessions
         self._parts = parts
-        self._version = parameters_version
         self._pace = pace
         self._wall = wall
         self._passed = passed
@@ -98,11 +98,15 @@ class Replay:
         engine = open_engine(self._conninfo, durable=False)
         try:
             async with driving(self._conninfo):
-                return await self._go_on(engine, stop)
+                # Only now: until the desk is ours its rules are somebody else's.
+                version = await take_charge(
+                    engine, self._pace.verdicts, self._pace.undo_s, self._parts, self._wall.now()
+                )
+                return await self._go_on(engine, version, stop)
         finally:
             await engine.dispose()
 
-    async def _go_on(self, engine: AsyncEngine, stop: asyncio.Event) -> bool:
+    async def _go_on(self, engine: AsyncEngine, version: int, stop: asyncio.Event) -> bool:
         async with AsyncSession(engine) as database:
             done = await Journal(database).done_slots()
         for index, session in enumerate(self._sessions):
@@ -118,7 +122,7 @@ class Replay:
             view = self._pack.view(session)
             screened = cache(partial(screen, view, self._parts.screen))
             for slot in todo:
-                await self._run_step(engine, slot, following, view, screened)
+                await self._run_step(engine, version, slot, following, view, screened)
                 if stop.is_set():
                     return False
             self._passed(session)
@@ -131,6 +135,7 @@ class Replay:
     async def _run_step(
         self,
         engine: AsyncEngine,
+        version: int,
         slot: Slot,
         following: date | None,
         view: MarketView,
@@ -144,12 +149,13 @@ class Replay:
             step = Step(
                 database=database,
                 parts=self._parts,
-                parameters_version=self._version,
+                parameters_version=version,
                 session=session,
                 next_session=following,
                 view=view,
                 screened=screened,
                 now=now,
+                wall_now=self._wall.now(),
             )
             result = await STEPS[slot](step)
             finished = self._wall.now()

@@ -5,15 +5,15 @@ from __future__ import annotations
 from datetime import date
 from decimal import Decimal
 
+from agents.market.bars import Bar as MarketBar
 from agents.market.calendar import close_time, open_time, sessions_between
 from agents.market.indicators import Technicals
 from agents.trading.book import OpenPosition, mark
-from agents.trading.broker import ExitFill, exit_on_bar
+from agents.trading.broker import ExitFill, exit_on_bar, exit_without_bar
 from agents.trading.outcomes import outcome, state_vector
 from app.runtime.step import Step, StepResult, held, technicals_from_json
 from storage.models import Bar, Equity, Fill, Order, Position, TradeOutcome
 from storage.records import (
-    ExitReason,
     OrderSide,
     OrderState,
     PositionState,
@@ -32,13 +32,7 @@ async def settle(step: Step) -> StepResult:
     for row in await step.ledger.open_positions():
         position = held(row)
         bar = step.view.bars(row.symbol).on(step.session)
-        leaving = exit_on_bar(
-            position,
-            bar,
-            entered_today=row.entry_session == step.session,
-            sessions_held=sessions_between(row.entry_session, step.session),
-            costs=step.parts.costs,
-        )
+        leaving = _exit_of(step, position, bar)
         if leaving is not None:
             await _leave(step, row, position, leaving)
             closed.append(f"{row.symbol} {leaving.reason.replace('_', ' ')}")
@@ -54,6 +48,15 @@ async def settle(step: Step) -> StepResult:
         f"{len(settled)} bars; {exits}; equity {equity.equity:,.2f}",
         {"bars": len(settled), "exits": list(closed), "equity": str(equity.equity)},
     )
+
+
+def _exit_of(step: Step, position: OpenPosition, bar: MarketBar | None) -> ExitFill | None:
+    held_for = sessions_between(position.entry_session, step.session)
+    costs = step.parts.costs
+    if bar is None:
+        return exit_without_bar(position, step.session, sessions_held=held_for, costs=costs)
+    entered_today = position.entry_session == step.session
+    return exit_on_bar(position, bar, entered_today=entered_today, sessions_held=held_for, costs=costs)
 
 
 def _bar_row(step: Step, symbol: str) -> Bar | None:
@@ -114,7 +117,7 @@ async def _leave(step: Step, row: Position, position: OpenPosition, leaving: Exi
             side=OrderSide.SELL,
             shares=leaving.shares,
             price=leaving.price,
-            reference_price=_reference(row, leaving),
+            reference_price=leaving.reference,
             fee=leaving.fee,
             session=step.session,
             created_at=step.now,
@@ -126,17 +129,6 @@ async def _leave(step: Step, row: Position, position: OpenPosition, leaving: Exi
     step.memory.store_trade(await _outcome(step, row, position, leaving))
 
 
-def _reference(row: Position, leaving: ExitFill) -> Decimal:
-    """The price the exit was meant to have, before slippage."""
-    match leaving.reason:
-        case ExitReason.STOP_LOSS:
-            return row.stop
-        case ExitReason.TAKE_PROFIT:
-            return row.target
-        case _:
-            return leaving.price
-
-
 async def _outcome(step: Step, row: Position, position: OpenPosition, leaving: ExitFill) -> TradeOutcome:
     approval = await step.ledger.approval(row.approval_id)
     argument = await step.memory.deliberation(approval)
@@ -144,6 +136,7 @@ async def _outcome(step: Step, row: Position, position: OpenPosition, leaving: E
     regime = await step.memory.regime(approval.created_session)
     assert regime is not None  # no proposal is made before the regime has been read
     result = outcome(position, leaving)
+    version = await step.journal.parameters(approval.parameters_version)
     return TradeOutcome(
         position_id=row.id,
         symbol=row.symbol,
@@ -166,7 +159,7 @@ async def _outcome(step: Step, row: Position, position: OpenPosition, leaving: E
         vix_at_entry=_vix_at(step, approval.created_session),
         rsi_at_entry=signal.rsi14,
         volume_ratio=signal.volume_ratio,
-        strategy_params=step.parts.oversold_bounce.model_dump(mode="json"),
+        strategy_params=version.parameters,
         parameters_version=approval.parameters_version,
         state_vector=list(state_vector(signal)),
         desk_kind=step.parts.kind,

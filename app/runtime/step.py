@@ -51,6 +51,7 @@ class Step:
     view: MarketView  # as of the close of `session`; a morning step reads nothing of it but the open
     screened: Callable[[], ScreenResult]  # of this session's close: worked out when first asked for
     now: datetime  # the desk's clock
+    wall_now: datetime  # the wall's clock, for what humans did
 
     @property
     def journal(self) -> Journal:

@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from storage.events import Topic, announce
 from storage.journal import Journal
-from storage.models import Approval
-from storage.records import ApprovalState, Recommendation, VerdictMode
+from storage.models import Approval, Verdict
+from storage.records import ApprovalState, Recommendation, VerdictMode, VerdictVerb
 
 POLL_S = 0.1
 BEAT_S = 1.0
@@ -23,32 +23,13 @@ async def answer_approvals(
 ) -> bool:
     """See to it that no approval for this open is pending and every verdict has taken effect.
 
-    In ASK the caller's clock stands still until then; after `ask_timeout_s` seconds the rest is rejected.
-    Returns False when `stop` was set first.
+    The caller's clock stands still until then. In ASK a human answers, and after `ask_timeout_s` seconds what
+    is left is rejected; else the replay answers at once. Returns False when `stop` was set first.
     """
     if mode is VerdictMode.ASK:
-        return await _ask(engine, entry_session, timeout_s=ask_timeout_s, stop=stop)
-    async with AsyncSession(engine) as database, database.begin():
-        for approval in await _pending(database, entry_session):
-            approve = mode is VerdictMode.RECOMMENDED and approval.recommendation is Recommendation.APPROVE
-            _decide(
-                approval, ApprovalState.APPROVED if approve else ApprovalState.REJECTED, by=f"replay:{mode}"
-            )
-    return True
-
-
-async def _ask(engine: AsyncEngine, entry_session: date, *, timeout_s: float, stop: asyncio.Event) -> bool:
-    async with AsyncSession(engine) as database, database.begin():
-        now = await _now(database)
-        # Counted from here, not from the proposal: time in which nobody ran the desk is not time to decide.
-        await database.execute(
-            update(Approval)
-            .where(Approval.state == ApprovalState.PENDING, Approval.entry_session == entry_session)
-            .values(expires_at=now + timedelta(seconds=timeout_s))
-        )
-        await announce(await database.connection(), Topic.APPROVAL)
-    beat_due = 0.0
+        await _set_expiry(engine, entry_session, ask_timeout_s)
     loop = asyncio.get_running_loop()
+    beat_due = loop.time() + BEAT_S
     while not stop.is_set():
         async with AsyncSession(engine) as database, database.begin():
             now = await _now(database)
@@ -56,10 +37,11 @@ async def _ask(engine: AsyncEngine, entry_session: date, *, timeout_s: float, st
                 await Journal(database).beat(now)
                 beat_due = loop.time() + BEAT_S
             for approval in await _pending(database, entry_session):
-                if approval.expires_at is not None and approval.expires_at <= now:
-                    _decide(
-                        approval, ApprovalState.REJECTED, by="the clock", reason="nobody answered in time"
-                    )
+                if mode is not VerdictMode.ASK:
+                    _decide(database, approval, _recommended(approval, mode), now, by=f"replay:{mode}")
+                elif approval.expires_at is not None and approval.expires_at <= now:
+                    late = "nobody answered in time"
+                    _decide(database, approval, ApprovalState.REJECTED, now, by="the clock", reason=late)
                     await announce(await database.connection(), Topic.APPROVAL)
             await database.flush()
             if not await _unsettled(database, entry_session, now):
@@ -68,15 +50,55 @@ async def _ask(engine: AsyncEngine, entry_session: date, *, timeout_s: float, st
     return False
 
 
-def _decide(approval: Approval, state: ApprovalState, *, by: str, reason: str = "") -> None:
+async def _set_expiry(engine: AsyncEngine, entry_session: date, timeout_s: float) -> None:
+    """Counted from here, not from the proposal: time in which nobody ran the desk is not time to decide."""
+    async with AsyncSession(engine) as database, database.begin():
+        asked = await database.execute(
+            update(Approval)
+            .where(Approval.state == ApprovalState.PENDING, Approval.entry_session == entry_session)
+            .values(expires_at=await _now(database) + timedelta(seconds=timeout_s))
+            .returning(Approval.id)
+        )
+        if asked.all():
+            await announce(await database.connection(), Topic.APPROVAL)
+
+
+def _recommended(approval: Approval, mode: VerdictMode) -> ApprovalState:
+    approve = mode is VerdictMode.RECOMMENDED and approval.recommendation is Recommendation.APPROVE
+    return ApprovalState.APPROVED if approve else ApprovalState.REJECTED
+
+
+def _decide(
+    database: AsyncSession,
+    approval: Approval,
+    state: ApprovalState,
+    now: datetime,
+    *,
+    by: str,
+    reason: str = "",
+) -> None:
     """A verdict of the replay itself: it says who it is, and types the id like anybody else."""
     approval.state = state
     approval.decided_by = by
-    approval.decided_at = func.clock_timestamp()
+    approval.decided_at = approval.effective_at = now
+    approval.decided_digest = approval.digest
     approval.decision_reason = reason
-    approval.effective_at = func.clock_timestamp()
     if state is ApprovalState.APPROVED and approval.risky:
         approval.typed_id = approval.short_id
+    database.add(verdict_of(approval, VerdictVerb(state), by=by, reason=reason, now=now))
+
+
+def verdict_of(approval: Approval, verb: VerdictVerb, *, by: str, reason: str, now: datetime) -> Verdict:
+    """A row for the list of everything ever said about an approval."""
+    return Verdict(
+        approval_id=approval.id,
+        verb=verb,
+        digest=approval.digest,
+        given_by=by,
+        given_from="",
+        reason=reason,
+        given_at=now,
+    )
 
 
 async def _pending(database: AsyncSession, entry_session: date) -> Sequence[Approval]:

@@ -359,6 +359,7 @@ def upgrade() -> None:
         ),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("typed_id", sa.String(), nullable=True),
+        sa.Column("decided_digest", sa.String(length=64), nullable=True),
         sa.Column("decided_by", sa.String(), nullable=True),
         sa.Column("decided_from", sa.String(), nullable=True),
         sa.Column("decided_at", sa.DateTime(timezone=True), nullable=True),
@@ -372,6 +373,9 @@ def upgrade() -> None:
         sa.CheckConstraint(
             "not (risky and state = 'approved' and typed_id is distinct from short_id)",
             name=op.f("ck_approvals_typed_id"),
+        ),
+        sa.CheckConstraint(
+            "state <> 'approved' or decided_digest = digest", name=op.f("ck_approvals_decided_digest")
         ),
         sa.CheckConstraint("max_shares > 0 and max_risk > 0", name=op.f("ck_approvals_size")),
         sa.CheckConstraint(
@@ -615,6 +619,35 @@ def upgrade() -> None:
         postgresql_where=sa.text("state = 'open'"),
     )
     op.create_table(
+        "verdicts",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("approval_id", sa.Uuid(), nullable=False),
+        sa.Column(
+            "verb",
+            sa.Enum(
+                "approved",
+                "rejected",
+                "undone",
+                "expired",
+                name="verb",
+                native_enum=False,
+                create_constraint=True,
+                length=24,
+            ),
+            nullable=False,
+        ),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("given_by", sa.String(), nullable=False),
+        sa.Column("given_from", sa.String(), nullable=False),
+        sa.Column("reason", sa.String(), nullable=False),
+        sa.Column("given_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["approval_id"], ["approvals.id"], name=op.f("fk_verdicts_approval_id_approvals")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_verdicts")),
+    )
+    op.create_index("ix_verdicts_approval_id", "verdicts", ["approval_id"], unique=False)
+    op.create_table(
         "orders",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("client_order_id", sa.String(), nullable=False),
@@ -814,6 +847,8 @@ def downgrade() -> None:
     op.drop_index("ix_trade_outcomes_setup", table_name="trade_outcomes")
     op.drop_table("trade_outcomes")
     op.drop_table("orders")
+    op.drop_index("ix_verdicts_approval_id", table_name="verdicts")
+    op.drop_table("verdicts")
     op.drop_index(
         "uq_positions_open_symbol", table_name="positions", postgresql_where=sa.text("state = 'open'")
     )

@@ -15,6 +15,7 @@ from storage.models.trading import (
     Order,
     Position,
     TradeOutcome,
+    Verdict,
     Vote,
 )
 
@@ -39,5 +40,6 @@ __all__ = [
     "ScreenerResult",
     "StrategyAdjustment",
     "TradeOutcome",
+    "Verdict",
     "Vote",
 ]

@@ -33,6 +33,7 @@ from storage.records import (
     Recommendation,
     SetupType,
     Stance,
+    VerdictVerb,
     Volatility,
 )
 
@@ -89,6 +90,7 @@ class Approval(Base):
             "(state in ('pending', 'expired')) or (decided_by is not null and decided_at is not null)",
             name="decided",
         ),
+        CheckConstraint("state <> 'approved' or decided_digest = digest", name="decided_digest"),
         Index("ix_approvals_state", "state"),
         Index(
             "uq_approvals_pending_short_id",
@@ -124,12 +126,29 @@ class Approval(Base):
     state: Mapped[ApprovalState] = mapped_column(choice(ApprovalState, "state"))
     expires_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     typed_id: Mapped[str | None]
+    decided_digest: Mapped[str | None] = mapped_column(String(64))  # of the terms the verdict was given on
     decided_by: Mapped[str | None]
     decided_from: Mapped[str | None]  # tty and SSH origin
     decided_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     decision_reason: Mapped[str | None]
     effective_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     created_at: Mapped[Instant]
+
+
+class Verdict(Base):
+    """Everything ever said about an approval, also what was taken back; rows are only added."""
+
+    __tablename__ = "verdicts"
+    __table_args__ = (Index("ix_verdicts_approval_id", "approval_id"),)
+
+    id: Mapped[Id]
+    approval_id: Mapped[UUID] = mapped_column(ForeignKey("approvals.id"))
+    verb: Mapped[VerdictVerb] = mapped_column(choice(VerdictVerb, "verb"))
+    digest: Mapped[str] = mapped_column(String(64))
+    given_by: Mapped[str]
+    given_from: Mapped[str]  # tty and SSH origin
+    reason: Mapped[str]
+    given_at: Mapped[Instant]
 
 
 class Position(Base):

@@ -45,7 +45,7 @@ async def prepare(
         undo_s=undo_s,
         fresh=False,
     )
-    version = await found_desk(server, desk, request, sessions, parts, SystemClock())
+    await found_desk(server, desk, request, sessions, parts)
     database = server.desk_database(desk)
     run = Replay(
         server=server,
@@ -53,8 +53,7 @@ async def prepare(
         pack=pack,
         sessions=sessions,
         parts=parts,
-        parameters_version=version,
-        pace=Pace(verdicts=verdicts, ask_timeout_s=ask_timeout_s, sessions_per_second=None),
+        pace=Pace(verdicts=verdicts, ask_timeout_s=ask_timeout_s, undo_s=undo_s, sessions_per_second=None),
         wall=SystemClock(),
     )
     return server.conninfo(database), run

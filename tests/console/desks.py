@@ -386,7 +386,7 @@ def a_desk(
                 (Slot.CUTOFF, "nothing waited"),
             )
         ),
-        totals=TradeTotals(trades=57, wins=33, mean_r=0.19, denials=(("heat", 4),)),
+        totals=TradeTotals(trades=57, wins=33, mean_r=0.19, max_drawdown=0.0, denials=(("heat", 4),)),
         quota=None,
         spend=SpendRow(today_usd=Decimal(0), month_usd=Decimal(0), calls=0),
     )

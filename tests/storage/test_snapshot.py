@@ -93,7 +93,7 @@ def test_a_desk_just_founded_shows_itself_and_nothing_else(founded: str) -> None
     assert taken.regime is None
     assert (taken.watch, taken.approvals, taken.positions, taken.trades) == ((), (), (), ())
     assert (taken.equity, taken.agents, taken.runs, taken.pending) == ((), (), (), ())
-    assert taken.totals == TradeTotals(trades=0, wins=0, mean_r=None, denials=())
+    assert taken.totals == TradeTotals(trades=0, wins=0, mean_r=None, max_drawdown=0.0, denials=())
     assert taken.quota is None
     assert taken.spend == SpendRow(today_usd=Decimal(0), month_usd=Decimal(0), calls=0)
 
@@ -365,7 +365,9 @@ def test_trades_come_latest_first_and_are_summed_up(founded: str) -> None:
         pnl=Decimal("123.45"),
         r_multiple=0.5,
     )
-    assert taken.totals == TradeTotals(trades=3, wins=1, mean_r=-0.25, denials=(("heat", 2), ("cash", 1)))
+    assert taken.totals == TradeTotals(
+        trades=3, wins=1, mean_r=-0.25, max_drawdown=0.0, denials=(("heat", 2), ("cash", 1))
+    )
     assert taken.positions == ()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from app.console.card import if_ignored
 from app.console.figures import percent, price, utc
 from app.console.layout import PaneId
 from app.console.panes.base import TablePane
@@ -16,19 +17,12 @@ if TYPE_CHECKING:
     from storage.snapshot import ApprovalRow, DeskSnapshot
 
 
-def next_event(row: ApprovalRow, view: View) -> str:
-    """What happens to a waiting card by itself, and when."""
-    if row.expires_at is None:
-        return f"rejected at {row.terms.entry_session} open"
-    return f"rejected at {utc(row.expires_at)}" if row.expires_at > view.now else "expired"
-
-
 def fate(row: ApprovalRow, view: View) -> Piece:
     """What became of a card, in words."""
     by = f" by {row.decided_by}" if row.decided_by else ""
     match row.state.value:
         case "pending":
-            return Piece(next_event(row, view), Tone.WARN)
+            return Piece(if_ignored(row, view), Tone.WARN)
         case "rejected":
             why = f": {row.decision_reason}" if row.decision_reason else ""
             return outside(f"rejected{by}{why}", Tone.MUTED)

@@ -61,7 +61,7 @@ class RegimePane(LinesPane):
                 line(),
             ]
         volatility = regime.volatility_value
-        reading = f"{volatility:.1f}" if volatility >= 1 else percent(volatility, 1)
+        reading = f"{volatility:.1f}%"
         p = regime.bear_probability
         tone = Tone.BAD if p >= 0.6 else Tone.WARN if p >= 0.4 else Tone.GOOD
         return [
@@ -85,7 +85,7 @@ class RegimePane(LinesPane):
             return [labelled("equity", money(start)), line(Piece("no session settled yet", Tone.MUTED))]
         last = snapshot.equity[-1]
         gain = float(last.equity / start - 1) if start else 0.0
-        worst = max(abs(row.drawdown) for row in snapshot.equity)
+        worst = snapshot.totals.max_drawdown
         values = [float(row.equity) for row in snapshot.equity]
         return [
             labelled(

@@ -137,7 +137,7 @@ class ReviewScreen(ModalScreen["Verdict | None"], inherit_bindings=False):
         if self.row.risky and self._id_typed:
             ready = "enter on Approve approves" if self._approve_open else "Approve opens in a moment"
             return line(Piece(f"{left}the id is right: {ready}", Tone.WARN))
-        return line(Piece(f"{left}if ignored: {if_ignored(self.row)}", Tone.WARN))
+        return line(Piece(f"{left}if ignored: {if_ignored(self.row, self._view())}", Tone.WARN))
 
     def _check(self) -> None:
         state = self._view().state
@@ -150,13 +150,15 @@ class ReviewScreen(ModalScreen["Verdict | None"], inherit_bindings=False):
         self.locked = locked
 
     def _void_because(self) -> str:
+        state = self._view().state
+        row = state.approval(self.row.id)
+        if row is not None and (row.state, row.digest) == (self.row.state, self.row.digest):
+            self.row = row  # the same card, whose time may have been counted anew
         expires = self.row.expires_at
         if expires is not None and self._clock.now() >= expires:
             return "the card expired, which rejects it"
-        state = self._view().state
         if state.snapshot is None:
             return ""
-        row = state.approval(self.row.id)
         if row is None:
             return "the card is gone from the desk"
         if row.state is not self.row.state:
