@@ -126,6 +126,15 @@ _PROMISES = {
                or f.session <> a.entry_session or f.price not between a.min_entry and a.max_entry
                or f.shares > a.max_shares or f.shares * (f.price - a.stop) > a.max_risk)
     """,
+    "no order for an approval that was rejected, taken back or left unanswered": """
+        select o.id from orders o join approvals a on a.id = o.approval_id where a.state <> 'approved'
+    """,
+    "what was last said about an approval is the state it is in": """
+        select a.id, a.state, v.verb from approvals a
+          join lateral (select verb from verdicts where approval_id = a.id
+                         order by given_at desc limit 1) v on true
+         where v.verb <> case a.state when 'pending' then 'undone' else a.state end
+    """,
     "no risky approval without its typed id": """
         select id from approvals where risky and state = 'approved' and typed_id is distinct from short_id
     """,

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import gzip
+from dataclasses import replace
 from datetime import date
 from io import StringIO
 from itertools import pairwise
 
+import numpy as np
 import pytest
 
 from agents.market.history import HistoryPack
@@ -74,3 +76,29 @@ def test_there_is_no_reading_before_two_hundred_closes(sample: HistoryPack) -> N
     sessions = sample.sessions(sample.first, sample.last)
     assert read_regime(sample.view(sessions[198])) is None
     assert read_regime(sample.view(sessions[199])) is not None
+
+
+def test_a_missing_open_of_the_index_hides_no_volatility(sample: HistoryPack) -> None:
+    """Only closes count: else a gap in the data would read as calm, and calm means full size."""
+    crisis = date(2008, 11, 20)
+    index = sample.bars("^GSPC")
+    unknown = np.full(len(index), np.nan)
+    known = {symbol: sample.bars(symbol) for symbol in sample.instruments}
+    pack = replace(sample, _bars={**known, "^GSPC": replace(index, open=unknown, high=unknown, low=unknown)})
+
+    whole, gappy = read_regime(sample.view(crisis)), read_regime(pack.view(crisis))
+    assert isinstance(whole, Regime) and isinstance(gappy, Regime)
+    assert (gappy.volatility, gappy.volatility_value) == (whole.volatility, whole.volatility_value)
+    assert whole.volatility == "HIGH_VOL"
+
+
+def test_how_long_a_direction_has_stood_is_counted_from_its_first_session(sample: HistoryPack) -> None:
+    before: Regime | None = None
+    for session in sample.sessions(date(2007, 6, 1), date(2009, 12, 31)):
+        reading = read_regime(sample.view(session))
+        assert isinstance(reading, Regime)
+        if before is not None:
+            same = reading.direction is before.direction
+            assert reading.since == (before.since if same else session)
+            assert reading.standing == (before.standing + 1 if same else 1)
+        before = reading

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
+from types import MappingProxyType
 
 import psycopg
 import pytest
 
 from agents.market.history import HistoryPack
 from app.commands.replay import FIRST_DESK
-from app.runtime.founding import sessions_of
+from app.runtime.founding import remove_history, sessions_of
+from app.runtime.outage import through_outages
 from storage.desk import Desk
-from storage.errors import DeskTaken, OperatorError
-from storage.records import ApprovalState, Operator, VerdictMode
-from storage.server import EmbeddedDatabases
+from storage.errors import DatabaseAway, DeskTaken, OperatorError
+from storage.records import ApprovalState, Operator, OrderState, VerdictMode
+from storage.server import EmbeddedDatabases, ServedDatabases
 from storage.snapshot import ApprovalRow, DeskSnapshot
 from tests.app.books import assert_books_balance, prepare, report_of, run_through
 
@@ -180,3 +183,163 @@ async def _snapshot(desk: Desk) -> DeskSnapshot:
     snapshot = await asyncio.to_thread(desk.snapshot)
     assert snapshot is not None
     return snapshot
+
+
+async def test_terms_changed_after_the_verdict_are_not_traded(
+    databases: EmbeddedDatabases, sample: HistoryPack
+) -> None:
+    conninfo, run = await prepare(
+        databases, sample, FIRST, date(2007, 1, 12), verdicts=VerdictMode.ASK, ask_timeout_s=60, undo_s=1
+    )
+    stop = asyncio.Event()
+    running = asyncio.create_task(run.run(stop))
+    with Desk(conninfo) as desk:
+        asked = await _first_pending(desk)
+        await asyncio.to_thread(
+            desk.approve, asked.id, digest=asked.digest, typed_id=asked.short_id, operator=OPERATOR
+        )
+        with psycopg.connect(conninfo, autocommit=True) as vandal:
+            vandal.execute(
+                "update approvals set max_shares = max_shares * 5, max_risk = max_risk * 5 where id = %s",
+                [asked.id],
+            )
+        while not (row := _row(await _snapshot(desk), asked)).order_state:
+            await asyncio.sleep(0.05)
+        while (row := _row(await _snapshot(desk), asked)).order_state is OrderState.RESTING:
+            await asyncio.sleep(0.05)
+        snapshot = await _snapshot(desk)
+    stop.set()
+    await running
+    assert row.order_state is OrderState.SKIPPED
+    assert "not those that were approved" in row.order_note
+    assert asked.terms.symbol not in {position.symbol for position in snapshot.positions}
+
+
+async def test_everything_said_about_a_proposal_stays_on_record(
+    databases: EmbeddedDatabases, sample: HistoryPack
+) -> None:
+    conninfo, run = await prepare(
+        databases, sample, FIRST, date(2007, 1, 12), verdicts=VerdictMode.ASK, ask_timeout_s=1, undo_s=30
+    )
+    stop = asyncio.Event()
+    running = asyncio.create_task(run.run(stop))
+    with Desk(conninfo) as desk:
+        asked = await _first_pending(desk)
+        approved = await asyncio.to_thread(
+            desk.approve, asked.id, digest=asked.digest, typed_id="", operator=OPERATOR
+        )
+        undone = await asyncio.to_thread(desk.undo, asked.id, operator=OPERATOR)
+        assert approved.accepted and undone.accepted
+        while _row(await _snapshot(desk), asked).state is ApprovalState.PENDING:
+            await asyncio.sleep(0.05)
+    stop.set()
+    await running
+    with psycopg.connect(conninfo) as connection:
+        said = connection.execute(
+            """select verb, given_by, given_from, digest from verdicts
+                where approval_id = %s order by given_at""",
+            [asked.id],
+        ).fetchall()
+    assert said == [
+        ("approved", "ada", "/dev/pts/1", asked.digest),
+        ("undone", "ada", "/dev/pts/1", asked.digest),
+        ("rejected", "the clock", "", asked.digest),
+    ]
+
+
+async def test_a_trade_keeps_the_parameters_it_was_made_with(
+    databases: EmbeddedDatabases, sample: HistoryPack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    conninfo, run = await prepare(databases, sample, FIRST, LAST, desk="tuned")
+    stop = asyncio.Event()
+    running = asyncio.create_task(run.run(stop))
+    with Desk(conninfo) as desk:
+        while not (await _snapshot(desk)).positions:
+            await asyncio.sleep(0.02)
+    stop.set()
+    await running
+    monkeypatch.setenv("QUORUM_OVERSOLD_BOUNCE__STOP_ATR", "3.5")
+    _, run = await prepare(databases, sample, FIRST, LAST, desk="tuned")
+    assert await run.run(asyncio.Event())
+    with psycopg.connect(conninfo) as connection:
+        made = connection.execute(
+            """select parameters_version, strategy_params -> 'oversold_bounce' ->> 'stop_atr'
+                 from trade_outcomes group by 1, 2 order by 1"""
+        ).fetchall()
+    assert made == [(1, "2.0"), (2, "3.5")]
+
+
+async def test_two_founders_at_once_found_one_desk(databases: EmbeddedDatabases, sample: HistoryPack) -> None:
+    founded = await asyncio.gather(
+        *(prepare(databases, sample, FIRST, date(2007, 1, 12), desk="twice") for _ in range(4))
+    )
+    assert await founded[0][1].run(asyncio.Event())
+    assert_books_balance(founded[0][0])
+
+
+async def test_only_a_history_is_replaced(databases: EmbeddedDatabases, sample: HistoryPack) -> None:
+    conninfo, _ = await prepare(databases, sample, FIRST, LAST, desk="precious")
+    with psycopg.connect(conninfo, autocommit=True) as connection:
+        connection.execute("update desk set kind = 'paper'")
+    with pytest.raises(OperatorError, match="is paper, not history"):
+        remove_history(databases, "precious")
+    assert databases.has_desk("precious")
+
+
+async def test_a_symbol_without_prices_is_sold_when_its_time_is_up(
+    databases: EmbeddedDatabases, sample: HistoryPack
+) -> None:
+    """NVDA, bought in January 2007, stops trading the day after."""
+    silent = without_bars_after(sample, "NVDA", date(2007, 1, 9))
+    conninfo = await run_through(databases, silent, FIRST, date(2007, 2, 28))
+    with psycopg.connect(conninfo) as connection:
+        sold = connection.execute(
+            """select t.exit_reason, p.closed_session, p.last_session, f.reference_price > f.price
+                 from trade_outcomes t join positions p on p.id = t.position_id
+                 join fills f on f.position_id = p.id and f.side = 'sell' where t.symbol = 'NVDA'"""
+        ).fetchall()
+    assert sold == [("time_exit", date(2007, 1, 23), date(2007, 1, 9), True)]
+    assert_books_balance(conninfo)
+
+
+async def test_a_server_that_stays_away_for_a_while_is_waited_for() -> None:
+    """`ensure` itself may fail at first, as with a served database that restarts."""
+    server = ComesBack(after=3)
+    calls = 0
+
+    async def work() -> str:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            raise DatabaseAway("the server restarts", "wait")
+        return "done"
+
+    assert await through_outages(server, work) == "done"
+    assert server.asked == 3
+
+
+class ComesBack(ServedDatabases):
+    """A served database whose server answers the n-th time it is asked for."""
+
+    def __init__(self, *, after: int) -> None:
+        super().__init__("postgresql://nobody@127.0.0.1:1/nothing")
+        self.asked = 0
+        self._after = after
+
+    def ensure(self) -> None:
+        self.asked += 1
+        if self.asked < self._after:
+            super().ensure()  # nobody listens there
+
+
+def _row(snapshot: DeskSnapshot, asked: ApprovalRow) -> ApprovalRow:
+    return next(row for row in snapshot.approvals if row.id == asked.id)
+
+
+def without_bars_after(pack: HistoryPack, symbol: str, last: date) -> HistoryPack:
+    bars = {known: pack.bars(known) for known in pack.instruments}
+    return replace(
+        pack,
+        digest=f"{symbol} until {last}",
+        _bars=MappingProxyType({**bars, symbol: bars[symbol].upto(last)}),
+    )

@@ -103,6 +103,16 @@ def test_a_host_that_refuses_is_not_started_again() -> None:
     host.close()
 
 
+def test_a_host_that_refuses_after_it_ran_is_started_again(tmp_path: Path) -> None:
+    """A database that restarts refuses for a moment: the console must not throw the operator out."""
+    heard = Heard()
+    host = a_host(heard, "refuse-later", str(tmp_path / "starts"))
+    host.start()
+    wait_until(lambda: len(heard.of(HostReady)) == 2)
+    assert len(heard.of(HostDied)) == 2 and not heard.of(HostRefused)
+    host.close()
+
+
 async def test_while_the_host_is_away_the_data_stay_and_verdicts_are_closed() -> None:
     async with running(FakeDesk(a_desk())) as console:
         console.app.post_message(HostDied("killed", 0.5))

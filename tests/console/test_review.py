@@ -209,7 +209,7 @@ async def test_the_card_shows_everything_a_verdict_needs() -> None:
             "1 against",
             "may only shrink or veto",
             "41 trades, 58% won",
-            "rejected when the clock runs out at 14:04:52Z",
+            "if ignored: rejected at 14:04:52Z",
             f"digest {row.digest[:12]}",
             "expires in 1:29",
         ):

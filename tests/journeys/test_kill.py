@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import random
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from uuid import UUID
 
 import psycopg
 
 from agents.market.history import HistoryPack
 from app.runtime.report import read_report
+from storage.desk import Desk
 from storage.embedded import EmbeddedServer
+from storage.records import Operator
 from storage.server import EmbeddedDatabases
 from tests.app.books import assert_books_balance
 from tests.journeys.processes import (
@@ -57,6 +61,57 @@ def test_kills_leave_the_same_history_as_none(sample: HistoryPack) -> None:
             assert_books_balance(disturbed)
 
 
+def test_kills_while_a_human_answers_leave_no_order_without_a_standing_verdict() -> None:
+    moment = random.Random(KILLS)
+    asking = ("replay", "--from", "2007-01-03", "--to", "2007-02-09", "--desk", "killed", "--headless")
+    with home_of_its_own() as home:
+        told = threading.Event()
+        operator = threading.Thread(target=answer, args=(home, moment, told), daemon=True)
+        operator.start()
+        killed, process = 0, start(home, *asking, "--verdicts", "ask", "--ask-timeout", "1", "--json")
+        while process.poll() is None or process.returncode == -9:
+            if process.poll() == -9:
+                process.communicate()
+                process = start(home, *asking, "--verdicts", "ask", "--ask-timeout", "1", "--json")
+            time.sleep(moment.uniform(0.5, 3.0))
+            if killed < KILLS // 2:
+                killed += kill(moment.choice((process.pid, postmaster(home))))
+        told.set()
+        operator.join(10)
+        last_json(process)
+        with EmbeddedServer(home) as server:
+            conninfo = EmbeddedDatabases(server).conninfo("quorum_killed")
+            assert_books_balance(conninfo)
+            with psycopg.connect(conninfo) as connection:
+                verbs = {row[0] for row in connection.execute("select distinct verb from verdicts")}
+        assert {"approved", "rejected"} <= verbs
+
+
+def answer(home: Path, moment: random.Random, told: threading.Event) -> None:
+    """An operator who approves, thinks again or says nothing, whatever becomes of the database."""
+    operator = Operator(name="ada", tty="/dev/pts/1")
+    seen: set[UUID] = set()
+    while not told.is_set():
+        try:
+            with Desk(conninfo_of(home)) as desk:
+                snapshot = desk.snapshot()
+                for row in snapshot.pending if snapshot else ():
+                    if row.id in seen:
+                        continue
+                    seen.add(row.id)
+                    if moment.random() < 0.7:
+                        desk.approve(row.id, digest=row.digest, typed_id=row.short_id, operator=operator)
+                    if moment.random() < 0.3:
+                        desk.undo(row.id, operator=operator)
+        except psycopg.Error:
+            pass
+        told.wait(0.1)
+
+
+def conninfo_of(home: Path) -> str:
+    return f"host={home}/postgres/socket user=postgres dbname=quorum_killed"
+
+
 def open_console(home: Path) -> Console:
     return Console(
         home, "--history", "sample", *WINDOW, "--desk", "killed", "--verdicts", "recommended", "--speed", "15"
@@ -65,11 +120,8 @@ def open_console(home: Path) -> Console:
 
 def finished(home: Path) -> bool:
     """Whether the disturbed desk has reached its end; asked over the socket, so as to start no server."""
-    socket = home / "postgres/socket"
     try:
-        with psycopg.connect(
-            f"host={socket} user=postgres dbname=quorum_killed", autocommit=True, connect_timeout=2
-        ) as connection:
+        with psycopg.connect(conninfo_of(home), autocommit=True, connect_timeout=2) as connection:
             return connection.execute("select 1 from desk where state = 'finished'").fetchone() is not None
     except psycopg.Error:
         return False

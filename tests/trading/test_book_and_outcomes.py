@@ -7,10 +7,11 @@ from hypothesis import strategies as st
 
 from agents.market.bars import Bar
 from agents.trading.book import OpenPosition, mark
-from agents.trading.broker import ExitFill, exit_on_bar
+from agents.trading.broker import ExitFill, exit_on_bar, exit_without_bar
 from agents.trading.costs import Costs
 from agents.trading.outcomes import STATE_SIZE, outcome, state_vector
-from tests.trading.builders import CRASH, NO_COSTS, PULLBACK, bar, position
+from storage.records import ExitReason, to_cents
+from tests.trading.builders import CRASH, ENTRY, NO_COSTS, PULLBACK, bar, position
 
 
 def exit_of(held: OpenPosition, today: Bar, costs: Costs, sessions_held: int = 3) -> ExitFill:
@@ -92,7 +93,7 @@ def test_money_and_multiples_agree_on_every_bar(
         assert Decimal(str(high)) < held.target
         return
     result = outcome(held, fill)
-    assert result.pnl == fill.amount - shares * held.entry_price - 2
+    assert result.pnl == fill.amount - to_cents(shares * held.entry_price) - 2
     assert (result.pnl > 0) == (result.r_multiple > 0) == (result.return_pct > 0)
     assert result.mae_r <= 0 <= result.mfe_r
     assert result.mae_r <= float((fill.price - held.entry_price) / 4) <= result.mfe_r
@@ -111,3 +112,21 @@ def test_a_missing_reading_is_neutral_in_the_state_vector() -> None:
     bare = replace(PULLBACK, rsi14=None, sma50=None, volume_ratio=None, high_52w=None)
     vector = state_vector(bare)
     assert (vector[0], vector[1], vector[5], vector[7]) == (0.0, 0.0, 0.0, 0.0)
+
+
+@given(st.integers(1, 10_000), st.integers(100_001, 2_000_000), st.integers(0, 500))
+def test_a_profit_is_to_the_cent_what_the_cash_events_say(shares: int, ticks: int, fee_cents: int) -> None:
+    """Entry prices have four decimals; what was paid was rounded to the cent."""
+    held = replace(position(shares=shares), entry_price=Decimal(ticks) / 10_000, stop=Decimal("5"))
+    fill = exit_of(held, bar(9.0, 9.5, 3.0, 4.0), Costs(commission_usd=Decimal(fee_cents) / 100))
+    paid, received = to_cents(shares * held.entry_price), to_cents(shares * fill.price)
+    assert outcome(held, fill).pnl == received - fill.fee - paid - held.entry_fee
+
+
+def test_a_position_without_prices_waits_for_its_time_and_then_leaves_below_the_last_close() -> None:
+    held, late = position(), ENTRY
+    assert exit_without_bar(held, late, sessions_held=held.max_hold - 1, costs=Costs()) is None
+    fill = exit_without_bar(held, late, sessions_held=held.max_hold, costs=Costs())
+    assert fill is not None
+    assert (fill.reason, fill.reference) == (ExitReason.TIME_EXIT, held.last_close)
+    assert fill.price == Costs().sell_at_stop(held.last_close) < held.last_close
