@@ -335,7 +335,8 @@ _TOTALS = """
 """
 
 _DENIALS = """
-    select denied_by as name, count(*) as count from deliberations
+    select denied_by as name, count(*) as count
+      from (select denied_by from deliberations union all select denied_by from orders) denials
      where denied_by is not null group by 1 order by 2 desc, 1
 """
 

@@ -89,17 +89,6 @@ class BookView:
             reserved=self.reserved | {symbol},
         )
 
-    def release(self, symbol: str, cost: Decimal, risk: Decimal) -> "BookView":
-        """The book without a reservation made before; ValueError when there is none for the symbol."""
-        if symbol not in self.reserved:
-            raise ValueError(f"expected a reservation for {symbol}")
-        return replace(
-            self,
-            cash=self.cash + cost,
-            heat_usd=self.heat_usd - risk,
-            reserved=self.reserved - {symbol},
-        )
-
 
 @dataclass(frozen=True, kw_only=True)
 class Sized:

@@ -73,6 +73,7 @@ async def open_session(step: Step) -> StepResult:
         if isinstance(answer, EntrySkip):
             order.state = OrderState.SKIPPED
             order.note = f"{answer.reason}: {answer.note}"
+            order.denied_by = answer.limit
             skipped.append(order.symbol)
             continue
         assert bar is not None

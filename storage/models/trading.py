@@ -193,6 +193,7 @@ class Order(Base):
     session: Mapped[date]
     state: Mapped[OrderState] = mapped_column(choice(OrderState, "state"))
     note: Mapped[str]  # why it was skipped, or why it was sent
+    denied_by: Mapped[str | None]  # the limit that left no room at the open
     created_at: Mapped[Instant]
 
 

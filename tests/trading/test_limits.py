@@ -152,13 +152,11 @@ def test_a_fill_outside_the_approved_band_is_a_bug_of_the_caller() -> None:
         recheck_at_fill(terms(), Decimal("101.01"), book(), Limits(), COSTS)
 
 
-def test_a_reservation_comes_back_whole() -> None:
+def test_a_reservation_takes_cash_and_heat() -> None:
     before = book(cash="5000", heat="100")
     reserved = before.reserve("AAA", Decimal("1011.00"), Decimal("50.00"))
     assert (reserved.cash, reserved.heat_usd) == (Decimal("3989.00"), Decimal("150.00"))
-    assert reserved.release("AAA", Decimal("1011.00"), Decimal("50.00")) == before
-    with pytest.raises(ValueError, match="reservation for BBB"):
-        reserved.release("BBB", Decimal(1), Decimal(1))
+    assert reserved.reserved == frozenset({"AAA"})
 
 
 def test_an_ordinary_trade_is_not_risky() -> None:
