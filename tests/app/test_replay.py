@@ -198,11 +198,7 @@ async def test_terms_changed_after_the_verdict_are_not_traded(
         await asyncio.to_thread(
             desk.approve, asked.id, digest=asked.digest, typed_id=asked.short_id, operator=OPERATOR
         )
-        with psycopg.connect(conninfo, autocommit=True) as vandal:
-            vandal.execute(
-                "update approvals set max_shares = max_shares * 5, max_risk = max_risk * 5 where id = %s",
-                [asked.id],
-            )
+        await asyncio.to_thread(_enlarge, conninfo, asked)
         while not (row := _row(await _snapshot(desk), asked)).order_state:
             await asyncio.sleep(0.05)
         while (row := _row(await _snapshot(desk), asked)).order_state is OrderState.RESTING:
@@ -330,6 +326,15 @@ class ComesBack(ServedDatabases):
         self.asked += 1
         if self.asked < self._after:
             super().ensure()  # nobody listens there
+
+
+def _enlarge(conninfo: str, asked: ApprovalRow) -> None:
+    """In a thread: the row may be locked by the replay that runs in the test's own loop."""
+    with psycopg.connect(conninfo, autocommit=True) as vandal:
+        vandal.execute(
+            "update approvals set max_shares = max_shares * 5, max_risk = max_risk * 5 where id = %s",
+            [asked.id],
+        )
 
 
 def _row(snapshot: DeskSnapshot, asked: ApprovalRow) -> ApprovalRow:
