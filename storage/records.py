@@ -164,20 +164,55 @@ class AdjustmentOutcome(StrEnum):
 
 
 class RunState(StrEnum):
+    """QUEUED and RUNNING end in one of the other three; a replay knows only DONE."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
     DONE = "done"
-    SKIPPED = "skipped"
+    SKIPPED = "skipped"  # on purpose, and the summary says why
+    FAILED = "failed"
 
 
 class Slot(StrEnum):
-    """The steps of one session, in the order they run."""
+    """The steps of one session, in the order they are due."""
 
+    CORPORATE_ACTIONS = "corporate_actions"
+    NEWS = "news"
+    RECHECK = "recheck"
     CUTOFF = "cutoff"
     OPEN = "open"
+    MARK_NOON = "mark_noon"
+    MARK_LATE = "mark_late"
     SETTLE = "settle"
     REGIME = "regime"
     SCREEN = "screen"
     DELIBERATE = "deliberate"
     DIGEST = "digest"
+    SETTLE_EVENING = "settle_evening"  # bars that came late
+    LEARN = "learn"
+    HOUSEKEEPING = "housekeeping"
+    SETTLE_MORNING = "settle_morning"  # bars that came later still
+
+
+class Queue(StrEnum):
+    """Where a job waits: IO is served by the runtime itself, COMPUTE by its child or another worker."""
+
+    IO = "io"
+    COMPUTE = "compute"
+
+
+class OperationKind(StrEnum):
+    """What happened to the desk as a machine, or was done to it by a human."""
+
+    LED = "led"
+    STEPPED_DOWN = "stepped_down"
+    CAUGHT_UP = "caught_up"
+    RESCUED = "rescued"
+    STOP = "stop"
+    PAUSE = "pause"
+    RESUME = "resume"
+    RUN_NOW = "run_now"
+    FAULT = "fault"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -249,3 +284,11 @@ class VerdictReceipt:
     state: ApprovalState | None
     message: str
     effective_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommandReceipt:
+    """An operator's command as it was taken, or why it was refused (then nothing changed)."""
+
+    accepted: bool
+    message: str

@@ -7,6 +7,7 @@ from storage.models.base import Base
 from storage.models.day import DeskRow, Equity, ParameterVersion, RegimeReading, Run
 from storage.models.learning import AgentMetric, AgentPrompt, LlmInteraction, StrategyAdjustment
 from storage.models.market import Bar, Instrument, ScreenerResult
+from storage.models.runtime import AgentState, Leadership, Operation, ScheduledSlot, Worker
 from storage.models.trading import (
     Approval,
     CashEvent,
@@ -22,6 +23,7 @@ from storage.models.trading import (
 __all__ = [
     "AgentMetric",
     "AgentPrompt",
+    "AgentState",
     "Approval",
     "Bar",
     "Base",
@@ -31,15 +33,19 @@ __all__ = [
     "Equity",
     "Fill",
     "Instrument",
+    "Leadership",
     "LlmInteraction",
+    "Operation",
     "Order",
     "ParameterVersion",
     "Position",
     "RegimeReading",
     "Run",
+    "ScheduledSlot",
     "ScreenerResult",
     "StrategyAdjustment",
     "TradeOutcome",
     "Verdict",
     "Vote",
+    "Worker",
 ]

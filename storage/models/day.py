@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime
 
-from sqlalchemy import CheckConstraint, DateTime, SmallInteger, UniqueConstraint
+from sqlalchemy import BigInteger, CheckConstraint, DateTime, SmallInteger, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from storage.models.base import Base, Id, Instant, Json, Money, choice
@@ -26,11 +26,15 @@ class DeskRow(Base):
     history_digest: Mapped[str]
     survivors: Mapped[bool]
     first_session: Mapped[date]
-    last_session: Mapped[date]
+    last_session: Mapped[date | None]  # None: the present has no last session
     start_equity: Mapped[Money]
     desk_time: Mapped[Instant]
     host_seen_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
-    sessions_total: Mapped[int]
+    sessions_total: Mapped[int | None]
+    # The desk's clock showed clock_from at clock_anchor and runs clock_speed times as fast as the wall's.
+    clock_speed: Mapped[float] = mapped_column(server_default="1")
+    clock_from: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    clock_anchor: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     undo_s: Mapped[int]  # how long a verdict may be taken back before it takes effect
     undo_risky_s: Mapped[int]
     created_at: Mapped[Instant]
@@ -51,21 +55,29 @@ class ParameterVersion(Base):
 
 
 class Run(Base):
-    """One step of one session, written by the transaction that did its work: once or not at all."""
+    """One step of one session. It becomes DONE in the transaction that did its work: once or not at all."""
 
     __tablename__ = "runs"
     __table_args__ = (UniqueConstraint("agent", "session", "slot"),)
 
     id: Mapped[Id]
-    agent: Mapped[str]
+    agent: Mapped[str]  # an AgentName, or "desk" for what needs no judgement
     session: Mapped[date]
     slot: Mapped[Slot] = mapped_column(choice(Slot, "slot"))
     state: Mapped[RunState] = mapped_column(choice(RunState, "state"))
     summary: Mapped[str]
     result: Mapped[Json]
-    desk_time: Mapped[Instant]
-    seconds: Mapped[float]
-    finished_at: Mapped[Instant]
+    desk_time: Mapped[Instant]  # when it was due, by the desk's clock
+    late_s: Mapped[float] = mapped_column(server_default="0")  # by the desk's clock, when it was queued
+    seconds: Mapped[float | None]
+    attempts: Mapped[int] = mapped_column(server_default="1")
+    worker: Mapped[str] = mapped_column(server_default="")  # host:pid of the process that took it last
+    epoch: Mapped[int | None] = mapped_column(BigInteger)  # of the leader that queued it
+    asked_by: Mapped[str | None]  # the human who wanted it run now
+    asked_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    queued_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    started_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    finished_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 
 
 class RegimeReading(Base):
