@@ -13,12 +13,20 @@ from uuid import UUID
 
 import psycopg
 
-from storage.records import ApprovalState, DeskState, Operator, VerdictReceipt, VerdictVerb, uuid7
+from storage import control
+from storage.records import (
+    AgentName,
+    ApprovalState,
+    CommandReceipt,
+    DeskState,
+    Operator,
+    VerdictReceipt,
+    VerdictVerb,
+    uuid7,
+)
 from storage.rows import fetch_one
 from storage.snapshot import ApprovalRow, DeskSnapshot
 from storage.snapshot_query import Connection, read_approval, read_snapshot
-
-CHANNEL = "quorum"
 
 _RULES = "select now() as now, undo_s, undo_risky_s, state from desk"
 _DECIDE = """
@@ -116,6 +124,18 @@ class Desk:
             accepted=True, state=ApprovalState.PENDING, message=f"{row.terms.symbol} waits again"
         )
 
+    def pause_agent(self, agent: AgentName, *, operator: Operator) -> CommandReceipt:
+        return control.pause_agent(self._connected(), agent, operator)
+
+    def resume_agent(self, agent: AgentName, *, operator: Operator) -> CommandReceipt:
+        return control.resume_agent(self._connected(), agent, operator)
+
+    def run_agent_now(self, agent: AgentName, *, operator: Operator) -> CommandReceipt:
+        return control.run_agent_now(self._connected(), agent, operator)
+
+    def stop_runtimes(self, *, operator: Operator) -> CommandReceipt:
+        return control.stop_runtimes(self._connected(), operator)
+
     def close(self) -> None:
         if self._connection is not None:
             self._connection.close()
@@ -185,7 +205,7 @@ class Desk:
             self._connection = psycopg.connect(
                 self._conninfo, autocommit=True, connect_timeout=5, application_name="quorum console"
             )
-            self._connection.execute(f"listen {CHANNEL}")
+            self._connection.execute(f"listen {control.CHANNEL}")
         return self._connection
 
 
@@ -206,7 +226,7 @@ def _origin(operator: Operator) -> str:
 
 
 def _announce(connection: Connection) -> None:
-    connection.execute("select pg_notify(%s, 'approval')", [CHANNEL])
+    connection.execute("select pg_notify(%s, 'approval')", [control.CHANNEL])
 
 
 def _refused(row: ApprovalRow | None, message: str) -> VerdictReceipt:

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage.models import DeskRow, ParameterVersion, Run
 from storage.models.base import Json
-from storage.records import DeskState, Slot
+from storage.records import DeskState, RunState, Slot
 
 
 class Journal:
@@ -27,7 +27,7 @@ class Journal:
 
     async def done_slots(self) -> frozenset[tuple[date, Slot]]:
         """Every step that ever finished."""
-        rows = await self._session.execute(select(Run.session, Run.slot))
+        rows = await self._session.execute(select(Run.session, Run.slot).where(Run.state == RunState.DONE))
         return frozenset((row.session, row.slot) for row in rows)
 
     async def record_run(self, run: Run, *, seen_at: datetime) -> None:

@@ -15,7 +15,9 @@ from storage.records import (
     Direction,
     ExitReason,
     LimitCheck,
+    OperationKind,
     OrderState,
+    Queue,
     Recommendation,
     RunState,
     Slot,
@@ -25,6 +27,8 @@ from storage.records import (
     VerdictMode,
     Volatility,
 )
+
+LEADER_SILENT_S = 5.0  # a leader beats every second
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,13 +40,59 @@ class DeskHeader:
     history_title: str  # "" on a desk that trades the present
     survivors: bool  # history made only of companies that survived it
     first_session: date
-    last_session: date
+    last_session: date | None  # None: the present has no last session
     session: date | None  # the session last settled
     desk_time: datetime  # the desk's own clock: simulated on HISTORY
+    clock_speed: float  # times the wall's clock; 1 but in a rehearsal
     host_seen_at: datetime | None  # wall clock of the last sign of life of the process that drives the desk
     start_equity: Decimal
     sessions_done: int
-    sessions_total: int
+    sessions_total: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeaderRow:
+    """The runtime that leads the desk, or led it last. Instants are the database's clock."""
+
+    epoch: int  # counts the leaders the desk has had
+    host: str
+    pid: int
+    since: datetime
+    heartbeat_at: datetime
+    ended_at: datetime | None  # it left in good order
+    stop_asked_at: datetime | None
+    stop_asked_by: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueueRow:
+    """A queue of jobs and who serves it."""
+
+    queue: Queue
+    waiting: int
+    running: int
+    workers: int  # processes seen lately
+
+
+@dataclass(frozen=True, kw_only=True)
+class SlotRow:
+    """When a slot is due next, by the desk's clock."""
+
+    slot: Slot
+    session: date
+    due_at: datetime
+    agents: tuple[AgentName, ...]
+    lacks: str  # why it will be skipped, or nothing
+
+
+@dataclass(frozen=True, kw_only=True)
+class OperationRow:
+    """What happened to the desk as a machine, or was done to it by a human."""
+
+    at: datetime
+    kind: OperationKind
+    who: str
+    text: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,16 +220,28 @@ class AgentRow:
     abstained: int
     success_rate: float | None
     latency_ms: float | None
+    symbol: str | None  # being worked on now
+    working_since: datetime | None  # wall clock
+    paused_by: str | None
+    paused_at: datetime | None  # wall clock
+    failures: int  # failed runs in a row
+    next_slot: Slot | None
+    next_due_at: datetime | None  # by the desk's clock
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunRow:
+    agent: str
     slot: Slot
     session: date
     state: RunState
     summary: str
-    desk_time: datetime
-    seconds: float
+    desk_time: datetime  # when it was due, by the desk's clock
+    late_s: float  # by the desk's clock
+    seconds: float | None
+    attempts: int
+    asked_by: str | None  # the human who wanted it run out of turn
+    finished_at: datetime | None  # wall clock
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,9 +280,21 @@ class DeskSnapshot:
     equity: tuple[EquityRow, ...]  # oldest first, up to 250
     agents: tuple[AgentRow, ...]
     runs: tuple[RunRow, ...]  # latest first
+    leader: LeaderRow | None  # None: no runtime has ever led this desk
+    queues: tuple[QueueRow, ...]
+    schedule: tuple[SlotRow, ...]  # next due first; empty on a desk no runtime has led
+    operations: tuple[OperationRow, ...]  # latest first
     totals: TradeTotals
     quota: QuotaRow | None  # None: this desk has no vendor
     spend: SpendRow
+
+    @property
+    def led(self) -> bool:
+        """Whether a runtime leads the desk now."""
+        leader = self.leader
+        if leader is None or leader.ended_at is not None:
+            return False
+        return (self.taken_at - leader.heartbeat_at).total_seconds() <= LEADER_SILENT_S
 
     @property
     def pending(self) -> tuple[ApprovalRow, ...]:

@@ -16,6 +16,7 @@ from storage.records import (
     ApprovalState,
     LimitCheck,
     OrderState,
+    Queue,
     Recommendation,
     SetupType,
     Stance,
@@ -28,9 +29,13 @@ from storage.snapshot import (
     DeskHeader,
     DeskSnapshot,
     EquityRow,
+    LeaderRow,
+    OperationRow,
     PositionRow,
+    QueueRow,
     RegimeRow,
     RunRow,
+    SlotRow,
     SpendRow,
     TradeRow,
     TradeTotals,
@@ -43,8 +48,10 @@ Connection = psycopg.Connection[tuple[object, ...]]
 DECIDED_SHOWN = 20
 TRADES_SHOWN = 30
 RUNS_SHOWN = 60
+OPERATIONS_SHOWN = 30
 EQUITY_SHOWN = 250
 CLOSES_SHOWN = 60
+WORKER_GONE_S = 15  # a worker says every few seconds that it lives
 
 
 def read_snapshot(connection: Connection) -> DeskSnapshot | None:
@@ -65,6 +72,10 @@ def read_snapshot(connection: Connection) -> DeskSnapshot | None:
         equity=fetch_all(connection, EquityRow, _EQUITY, [EQUITY_SHOWN])[::-1],
         agents=fetch_all(connection, AgentRow, _AGENTS),
         runs=fetch_all(connection, RunRow, _RUNS, [RUNS_SHOWN]),
+        leader=fetch_one(connection, LeaderRow, _LEADER),
+        queues=fetch_all(connection, QueueRow, _QUEUES, [WORKER_GONE_S, list(Queue)]),
+        schedule=fetch_all(connection, SlotRow, _SCHEDULE),
+        operations=fetch_all(connection, OperationRow, _OPERATIONS, [OPERATIONS_SHOWN]),
         totals=_totals(connection),
         quota=None,  # no vendor is asked before the desk has a vendor's ledger
         spend=fetch_one(connection, SpendRow, _SPEND)
@@ -214,10 +225,14 @@ def _totals(connection: Connection) -> TradeTotals:
 
 
 _HEADER = """
-    select name, kind, state, verdict_mode, history_title, survivors, first_session, last_session, desk_time,
-           host_seen_at, start_equity, sessions_total,
-           (select max(session) from runs where slot = 'settle') as session,
-           (select count(*) from runs where slot = 'digest') as sessions_done
+    select name, kind, state, verdict_mode, history_title, survivors, first_session, last_session,
+           case when clock_anchor is not null then clock_from + (now() - clock_anchor) * clock_speed
+                when kind = 'history' then desk_time
+                else now() end as desk_time, clock_speed,
+           coalesce((select heartbeat_at from leadership), host_seen_at) as host_seen_at,
+           start_equity, sessions_total,
+           (select max(session) from runs where slot = 'settle' and state = 'done') as session,
+           (select count(*) from runs where slot = 'digest' and state = 'done') as sessions_done
       from desk
 """
 
@@ -231,7 +246,7 @@ _REGIME = """
 _WATCH = """
     with screened as (
         select * from screener_results
-         where session = (select max(session) from runs where slot = 'screen')
+         where session = (select max(session) from runs where slot = 'screen' and state = 'done')
     ), watched as (
         select symbol from screened
         union select symbol from positions where state = 'open'
@@ -285,7 +300,7 @@ _POSITIONS = """
     select p.id, p.symbol, p.shares, p.entry_session, p.entry_price, p.stop, p.target, p.last_close,
            p.last_session, p.max_hold,
            (select count(*) from runs
-             where slot = 'settle' and session > p.entry_session) as sessions_held,
+             where slot = 'settle' and state = 'done' and session > p.entry_session) as sessions_held,
            round((p.last_close - p.entry_price) * p.shares, 2) as unrealised,
            coalesce((p.last_close - p.entry_price) / nullif(p.entry_price - p.initial_stop, 0), 0) as r_now,
            greatest(p.entry_price - p.stop, 0) * p.shares
@@ -305,27 +320,78 @@ _EQUITY = """
     select session, equity, cash, heat, drawdown, day_return from equity order by session desc limit %s
 """
 
+# What an agent did last: on a desk with a schedule its last run, in a replay the votes and readings of a day.
 _AGENTS = """
-    select m.agent_name as agent, coalesce(
-               (select string_agg(distinct v.source, ', ') from votes v
-                  join deliberations d on d.id = v.deliberation_id
-                 where v.agent_name = m.agent_name and d.session = m.date),
-               (select r.source from regime_readings r
-                 where r.session = m.date and m.agent_name = 'regime'), '') as source, m.date as last_session,
-           m.tasks_completed + m.abstained as tasks, m.abstained, m.success_rate,
-           m.avg_latency_ms as latency_ms,
-           m.tasks_completed || ' done' || case when m.abstained > 0
-               then ', ' || m.abstained || ' abstained' else '' end as last_result
-      from agent_metrics m
-      join (select agent_name, max(date) as date from agent_metrics
-             where tasks_completed + abstained > 0 group by 1) latest
-        on (latest.agent_name, latest.date) = (m.agent_name, m.date)
-     order by array_position(array['regime', 'research', 'news', 'strategy', 'risk'], m.agent_name::text)
+    with metrics as (
+        select m.*, coalesce(
+                   (select string_agg(distinct v.source, ', ') from votes v
+                      join deliberations d on d.id = v.deliberation_id
+                     where v.agent_name = m.agent_name and d.session = m.date),
+                   (select r.source from regime_readings r
+                     where r.session = m.date and m.agent_name = 'regime'), '') as source
+          from agent_metrics m
+          join (select agent_name, max(date) as date from agent_metrics
+                 where tasks_completed + abstained > 0 group by 1) latest
+            on (latest.agent_name, latest.date) = (m.agent_name, m.date)
+    ), taking_part as (
+        select unnest(agents) as agent_name, slot, due_at from schedule
+    )
+    select coalesce(a.agent_name, m.agent_name) as agent, coalesce(m.source, '') as source,
+           coalesce(last.session, m.date) as last_session,
+           coalesce(m.tasks_completed + m.abstained, 0) as tasks, coalesce(m.abstained, 0) as abstained,
+           m.success_rate, coalesce(last.seconds * 1000, m.avg_latency_ms) as latency_ms,
+           coalesce(last.summary, m.tasks_completed || ' done' || case when m.abstained > 0
+               then ', ' || m.abstained || ' abstained' else '' end, '') as last_result,
+           a.symbol, a.working_since, a.paused_by, a.paused_at,
+           next.slot as next_slot, next.due_at as next_due_at,
+           (select count(*) from runs r join taking_part t on t.slot = r.slot
+             where t.agent_name = a.agent_name and r.state = 'failed'
+               and r.desk_time > coalesce((select max(done.desk_time) from runs done
+                                             join taking_part t on t.slot = done.slot
+                                            where t.agent_name = a.agent_name and done.state = 'done'),
+                                          '-infinity')) as failures
+      from agent_states a
+      full join metrics m on m.agent_name = a.agent_name
+      left join lateral (
+          select r.session, r.summary, r.seconds from runs r join taking_part t on t.slot = r.slot
+           where t.agent_name = a.agent_name and r.finished_at is not null
+           order by r.desk_time desc limit 1
+      ) last on true
+      left join lateral (
+          select slot, due_at from taking_part t where t.agent_name = a.agent_name order by due_at limit 1
+      ) next on true
+     order by array_position(array['regime', 'research', 'news', 'strategy', 'risk', 'learning'],
+                             coalesce(a.agent_name, m.agent_name)::text)
 """
 
 _RUNS = """
-    select slot, session, state, summary, desk_time, seconds
-      from runs order by session desc, desk_time desc limit %s
+    select agent, slot, session, state, summary, desk_time, late_s, seconds, attempts, asked_by, finished_at
+      from runs order by desk_time desc, session desc limit %s
+"""
+
+_LEADER = """
+    select epoch, host, pid, since, heartbeat_at, ended_at, stop_asked_at,
+           coalesce(stop_asked_by, '') as stop_asked_by
+      from leadership
+"""
+
+_QUEUES = """
+    select queue, coalesce(j.waiting, 0) as waiting, coalesce(j.running, 0) as running,
+           (select count(*) from workers
+             where queue = any(queues) and seen_at > now() - make_interval(secs => %s)) as workers
+      from unnest(%s::text[]) as queue
+      left join (select queue_name, count(*) filter (where status = 'todo') as waiting,
+                        count(*) filter (where status = 'doing') as running
+                   from procrastinate.procrastinate_jobs
+                  where status in ('todo', 'doing') group by 1) j on j.queue_name = queue
+"""
+
+_SCHEDULE = """
+    select slot, session, due_at, agents, lacks from schedule order by due_at, slot
+"""
+
+_OPERATIONS = """
+    select at, kind, who, text from operations order by at desc, id desc limit %s
 """
 
 _TOTALS = """

@@ -12,36 +12,20 @@ import warnings
 # textual asks platformdirs for a folder it does not use; without XDG_RUNTIME_DIR that warns onto the screen.
 warnings.filterwarnings("ignore", message=".*XDG_RUNTIME_DIR.*", category=RuntimeWarning)
 
-import getpass  # noqa: E402
 import select  # noqa: E402
 import signal  # noqa: E402
 import threading  # noqa: E402
 from collections.abc import Sequence  # noqa: E402
 from types import FrameType  # noqa: E402
-from typing import TYPE_CHECKING  # noqa: E402
 
 from app.console.app import ConsoleApp, HostPort, Post  # noqa: E402
 from app.console.host import GRACE_S, REFUSED, Host, host_environment  # noqa: E402
 from app.console.notes import AFTER_QUIT  # noqa: E402
-
-if TYPE_CHECKING:
-    from storage.records import Operator
+from app.operator import this_operator  # noqa: E402
 
 DEADLINE_S = 2.0
 WATCH_MS = 60_000
 HOST_COMMAND = (sys.executable, "-P", "-m", "app.cli", "host")
-
-
-def this_operator() -> Operator:
-    """Who sits here: the login name, the terminal, and where its SSH connection comes from."""
-    from storage.records import Operator
-
-    try:
-        tty = os.ttyname(sys.stdin.fileno())
-    except OSError:
-        tty = ""  # input is not a terminal
-    origin = os.environ.get("SSH_CONNECTION", "").split(" ")[0]
-    return Operator(name=getpass.getuser(), tty=tty, ssh_origin=origin)
 
 
 class Leaving:

@@ -1,7 +1,7 @@
 """The runtime: leadership, workers, schedule, agent states, operations, and the job queue.
 
-The queue is procrastinate's own schema, in a PostgreSQL schema of its own; pyproject.toml pins the version it is
-of. A newer one comes with a migration of ours that runs its migration scripts.
+The queue is procrastinate's own schema, in a PostgreSQL schema of its own; pyproject.toml pins the version it
+is of. A newer one comes with a migration of ours that runs its migration scripts.
 """
 
 from collections.abc import Sequence
@@ -169,6 +169,8 @@ def upgrade() -> None:
     op.add_column("runs", sa.Column("started_at", sa.DateTime(timezone=True), nullable=True))
     op.alter_column("runs", "seconds", existing_type=sa.DOUBLE_PRECISION(precision=53), nullable=True)
     op.alter_column("runs", "finished_at", existing_type=postgresql.TIMESTAMP(timezone=True), nullable=True)
+    unfinished = sa.text("state in ('queued', 'running')")
+    op.create_index("ix_runs_unfinished", "runs", ["desk_time"], postgresql_where=unfinished)
     _check_runs(1)
     op.execute("create schema procrastinate")
     op.execute("set local search_path = procrastinate, public")
@@ -178,12 +180,12 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.drop_index("ix_runs_unfinished", table_name="runs")
     op.execute("drop schema procrastinate cascade")
-    # What the older schema cannot hold: runs that have not ended, slots it does not know, a desk without an end.
+    # What the older schema cannot hold: unfinished runs, slots it does not know, a desk without an end.
     op.execute("delete from runs where finished_at is null or seconds is null or state = 'failed'")
-    op.execute(
-        "delete from runs where slot not in ('cutoff','open','settle','regime','screen','deliberate','digest')"
-    )
+    known = ", ".join(f"'{word}'" for word in CHECKS["slot"][0])
+    op.execute(f"delete from runs where slot not in ({known})")  # noqa: S608 - our own words
     op.execute("update desk set last_session = first_session where last_session is null")
     op.execute("update desk set sessions_total = 0 where sessions_total is null")
     _check_runs(0)

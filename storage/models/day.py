@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime
 
-from sqlalchemy import BigInteger, CheckConstraint, DateTime, SmallInteger, UniqueConstraint
+from sqlalchemy import BigInteger, CheckConstraint, DateTime, Index, SmallInteger, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from storage.models.base import Base, Id, Instant, Json, Money, choice
@@ -58,7 +58,10 @@ class Run(Base):
     """One step of one session. It becomes DONE in the transaction that did its work: once or not at all."""
 
     __tablename__ = "runs"
-    __table_args__ = (UniqueConstraint("agent", "session", "slot"),)
+    __table_args__ = (
+        UniqueConstraint("agent", "session", "slot"),
+        Index("ix_runs_unfinished", "desk_time", postgresql_where=text("state in ('queued', 'running')")),
+    )
 
     id: Mapped[Id]
     agent: Mapped[str]  # an AgentName, or "desk" for what needs no judgement
