@@ -2,7 +2,8 @@
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import ClassVar, Generic, TypeVar
 
@@ -54,6 +55,22 @@ class Vote:
     veto_only: bool = False
 
 
+class Attendance:
+    """Who may be asked, and who is told that an agent is at work. This one: everybody, and nobody."""
+
+    def paused(self, agent: AgentName) -> str | None:
+        """Why the agent may not be asked now; None when it may."""
+        return None
+
+    @asynccontextmanager
+    async def working(self, agent: AgentName, symbol: str) -> AsyncIterator[None]:
+        """While it lasts the agent works on the symbol."""
+        yield
+
+
+EVERYBODY = Attendance()
+
+
 class BaseAgent(ABC, Generic[ContextT, VerdictT]):
     """One role on the desk; it keeps no state between calls: all it may know is in the context."""
 
@@ -68,12 +85,17 @@ class BaseAgent(ABC, Generic[ContextT, VerdictT]):
     async def execute(self, context: ContextT) -> VerdictT | Abstention:
         """Decide on the context alone; raise AgentUnavailable when there is nobody to decide."""
 
-    async def run(self, context: ContextT) -> Report[VerdictT]:
+    async def run(
+        self, context: ContextT, *, symbol: str = "", attendance: Attendance = EVERYBODY
+    ) -> Report[VerdictT]:
         """Execute and measure; AgentUnavailable becomes an abstention, any other exception surfaces."""
         started = self._timer()
         outcome: VerdictT | Abstention
         try:
-            outcome = await self.execute(context)
+            if away := attendance.paused(self.name):
+                raise AgentUnavailable(away)
+            async with attendance.working(self.name, symbol):
+                outcome = await self.execute(context)
         except AgentUnavailable as unavailable:
             outcome = Abstention(str(unavailable))
         latency_ms = (self._timer() - started) * 1000

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date
 
-from agents.base import Abstention, BaseAgent, Report, Vote, stance_of
+from agents.base import EVERYBODY, Abstention, Attendance, BaseAgent, Report, Vote, stance_of
 from agents.roles.news_analyst import NewsContext, NewsReading
 from agents.roles.research import ResearchContext, ResearchThesis
 from agents.roles.risk_manager import RiskContext, RiskVerdict
@@ -36,6 +36,7 @@ class Briefing:
     parameters_version: int
     limits: Limits
     costs: Costs
+    attendance: Attendance = EVERYBODY
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,14 +117,18 @@ class AgentOrchestrator:
         return tuple(deliberations)
 
     async def _ask(self, candidate: Screened, briefing: Briefing) -> _Round:
-        symbol, technicals = candidate.symbol, candidate.technicals
+        symbol, technicals, attendance = candidate.symbol, candidate.technicals, briefing.attendance
         research, news, strategy = await asyncio.gather(
             self._research.run(
-                ResearchContext(symbol=symbol, technicals=technicals, direction=briefing.direction)
+                ResearchContext(symbol=symbol, technicals=technicals, direction=briefing.direction),
+                symbol=symbol,
+                attendance=attendance,
             ),
-            self._news.run(NewsContext(symbol=symbol)),
+            self._news.run(NewsContext(symbol=symbol), symbol=symbol, attendance=attendance),
             self._strategy.run(
-                StrategyContext(symbol=symbol, technicals=technicals, parameters=briefing.parameters)
+                StrategyContext(symbol=symbol, technicals=technicals, parameters=briefing.parameters),
+                symbol=symbol,
+                attendance=attendance,
             ),
         )
         return _Round(research=research, news=news, strategy=strategy)
@@ -172,7 +177,9 @@ class AgentOrchestrator:
                 direction=briefing.direction,
                 volatility=briefing.volatility,
                 costs=costs,
-            )
+            ),
+            symbol=plan.symbol,
+            attendance=briefing.attendance,
         )
         verdict, vote = report.outcome, _risk_vote(report)
         question = replace(question, votes=(*question.votes, vote), checks=sized.checks)

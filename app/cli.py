@@ -21,6 +21,7 @@ P = ParamSpec("P")
 UsageError = cast("type[typer.BadParameter]", typer.BadParameter.__base__)
 
 REFUSED = 2  # exit code of everything the operator can put right
+NOBODY_LEADS = 3  # exit code of `quorum status` for a desk that no process leads
 INTERRUPTED = 130
 
 app = typer.Typer(
@@ -33,9 +34,11 @@ app = typer.Typer(
 history = typer.Typer(help="History packs: folders of real market data to replay.", no_args_is_help=True)
 desks = typer.Typer(help="The desks on this machine: each is one database.", no_args_is_help=True)
 db = typer.Typer(help="The database schema.", no_args_is_help=True)
+agents = typer.Typer(help="The agents of a desk: how each stands; pause, resume, run now.")
 app.add_typer(history, name="history")
 app.add_typer(desks, name="desks")
 app.add_typer(db, name="db")
+app.add_typer(agents, name="agents")
 
 HistoryOption = Annotated[
     str, typer.Option("--history", help="A pack: a folder, an imported name, or `sample`.")
@@ -53,6 +56,8 @@ AskTimeoutOption = Annotated[
         "--ask-timeout", min=0.1, max=86_400, help="Seconds an approval waits before it is rejected."
     ),
 ]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object with every number.")]
+AgentArgument = Annotated[str, typer.Argument(help="regime, research, news, strategy, risk or learning.")]
 FreshOption = Annotated[bool, typer.Option("--fresh", help="Begin anew, dropping what the desk holds.")]
 
 
@@ -133,6 +138,104 @@ def host(
             fresh=fresh,
         )
     )
+
+
+@app.command()
+@one_line
+def run(
+    desk: DeskOption = None,
+    standby: Annotated[
+        bool, typer.Option("--standby", help="Wait where another runtime of this home leads, and take over.")
+    ] = False,
+) -> None:
+    """Run the desk: its clock, its queue, its workers. One process leads, others stand by."""
+    from app.commands.run import run_runtime
+    from storage.server import MAIN_DESK
+
+    run_runtime(desk or MAIN_DESK, standby=standby)
+
+
+@app.command()
+@one_line
+def worker(
+    queues: Annotated[str, typer.Option("--queues", help="Which to serve, with commas: io,compute.")],
+    desk: DeskOption = None,
+    lifeline: Annotated[bool, typer.Option("--lifeline", help="Leave when stdin ends.", hidden=True)] = False,
+) -> None:
+    """Take jobs of a desk's queues, beside its runtime or on another machine."""
+    from app.commands.run import run_worker
+    from storage.server import MAIN_DESK
+
+    run_worker(desk or MAIN_DESK, queues, lifeline=lifeline)
+
+
+@app.command()
+@one_line
+def status(desk: DeskOption = None, as_json: JsonOption = False) -> None:
+    """Tell on one screen who leads a desk, what it did and what comes next.
+
+    Exit code 0: it is led (or replayed). 3: nobody leads it. 2: it cannot be told, for the reason given.
+    """
+    from app.commands.status import print_status
+
+    if not print_status(desk, as_object=as_json):
+        raise typer.Exit(NOBODY_LEADS)
+
+
+@app.command()
+@one_line
+def stop(
+    desk: DeskOption = None,
+    wait: Annotated[
+        float, typer.Option("--wait", min=0, max=86_400, help="Seconds to wait until the leader has left.")
+    ] = 30.0,
+) -> None:
+    """Ask the runtimes of a desk to finish what they are doing and leave.
+
+    Exit code 0: the leader has left. 2: there was none, or it did not leave in time.
+    """
+    from app.commands.status import stop_desk
+
+    stop_desk(desk, wait)
+
+
+@agents.callback(invoke_without_command=True)
+@one_line
+def agents_list(context: typer.Context, desk: DeskOption = None, as_json: JsonOption = False) -> None:
+    """The agents of a desk: how each stands; pause, resume, run now."""
+    if context.invoked_subcommand is not None:
+        context.obj = desk  # `agents --desk NAME pause AGENT` means that desk too
+        return
+    from app.commands.agents import print_agents
+
+    print_agents(desk, as_object=as_json)
+
+
+@agents.command("pause")
+@one_line
+def agents_pause(context: typer.Context, agent: AgentArgument, desk: DeskOption = None) -> None:
+    """Let an agent abstain and its own slots be skipped, until it is resumed."""
+    from app.commands.agents import pause_agent
+
+    pause_agent(agent, desk or context.obj)
+
+
+@agents.command("resume")
+@one_line
+def agents_resume(context: typer.Context, agent: AgentArgument, desk: DeskOption = None) -> None:
+    """Let a paused agent work again."""
+    from app.commands.agents import resume_agent
+
+    resume_agent(agent, desk or context.obj)
+
+
+@agents.command("run-now")
+@one_line
+def agents_run_now(context: typer.Context, agent: AgentArgument, desk: DeskOption = None) -> None:
+    """Run an agent's last slot again if it failed or was skipped; what is done is never done twice."""
+    from app.commands.agents import run_agent_now
+
+    run_agent_now(agent, desk or context.obj)
 
 
 @app.command()

@@ -5,12 +5,13 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Iterator
+from datetime import date
 from decimal import Decimal
 from io import StringIO
 from pathlib import Path
 
 from dotenv.parser import parse_stream
-from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -34,6 +35,20 @@ def default_home() -> Path:
     if os.geteuid() == 0:
         return Path("/var/lib/quorum")
     return Path.home() / ".local/share/quorum"
+
+
+class RehearsalSettings(BaseModel):
+    """A test of the whole runtime: its clock accelerated, its market a history pack."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    history: str | None = Field(
+        None,
+        description="History pack over which `quorum run --desk NAME` rehearses with an accelerated clock; "
+        "for tests, unset on a desk that trades the present",
+    )
+    first: date | None = Field(None, description="First session of the rehearsal, as YYYY-MM-DD")
+    speed: float = Field(300.0, ge=1, le=3600, description="Rehearsed seconds a second")
 
 
 class Settings(BaseSettings):
@@ -72,6 +87,11 @@ class Settings(BaseSettings):
     anthropic_api_key: SecretStr | None = Field(
         None, validation_alias="ANTHROPIC_API_KEY", description="Claude key of a live desk"
     )
+    agent_orchestrator_enabled: bool = Field(
+        True,
+        validation_alias="AGENT_ORCHESTRATOR_ENABLED",
+        description="Whether a console starts the paper desk's runtime where none leads",
+    )
     start_equity: Decimal = Field(
         Decimal("100000.00"),
         gt=0,
@@ -83,6 +103,7 @@ class Settings(BaseSettings):
     costs: Costs = Costs()
     screen: ScreenRules = ScreenRules()
     oversold_bounce: OversoldBounceParameters = OversoldBounceParameters()
+    rehearsal: RehearsalSettings = RehearsalSettings()
 
     @classmethod
     def settings_customise_sources(

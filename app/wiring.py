@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from agents.market.history import HistoryPack, find_pack, load_pack
 from agents.orchestrator import AgentOrchestrator
 from agents.roles.news_analyst import NewsAnalystAgent
 from agents.roles.regime_detector import RegimeDetectorAgent
 from agents.roles.research import ResearchAgent
 from agents.roles.risk_manager import RiskManagerAgent
 from agents.roles.strategy_builder import StrategyBuilderAgent
+from app.runtime.founding import sessions_of
+from app.runtime.jobs import Workbench
+from app.runtime.live import LiveDesk, Rehearsal
+from app.runtime.slots import Need
+from app.runtime.sources import Sources
 from app.runtime.step import DeskParts
 from app.settings import Settings
 from storage.records import DeskKind
@@ -28,4 +34,35 @@ def desk_parts(settings: Settings, kind: DeskKind) -> DeskParts:
         costs=settings.costs,
         screen=settings.screen,
         oversold_bounce=settings.oversold_bounce,
+    )
+
+
+def rehearsal(settings: Settings) -> Rehearsal | None:
+    """The rehearsal the settings ask for. Raises OperatorError for a pack or a session that is not there."""
+    asked = settings.rehearsal
+    if asked.history is None:
+        return None
+    pack = load_pack(find_pack(asked.history, settings.library))
+    return Rehearsal(pack=pack, first=sessions_of(pack, asked.first, None)[0], speed=asked.speed)
+
+
+def sources(settings: Settings, pack: HistoryPack | None) -> Sources:
+    """What a desk that runs by the clock has: a rehearsal its pack, the paper desk what its keys open."""
+    if pack is not None:
+        missing = "is not rehearsed: a history pack has settled bars and nothing else"
+        lacking = {need: f"{need}: {missing}" for need in Need}
+        del lacking[Need.BARS]
+        return Sources(market=pack, lacking=lacking)
+    key = "FMP_API_KEY is not set" if settings.fmp_api_key is None else "no FMP client in this version"
+    lacking = {need: f"lacks {need}: {key}" for need in Need}
+    lacking[Need.LEARNING] = "lacks a learning loop: not in this version"
+    return Sources(market=None, lacking=lacking)
+
+
+def workbench(settings: Settings, desk: LiveDesk, rehearsal: Rehearsal | None) -> Workbench:
+    """What the runs of a desk are carried out with."""
+    return Workbench(
+        parts=desk_parts(settings, desk.kind),
+        sources=sources(settings, rehearsal.pack if rehearsal else None),
+        clock=desk.clock,
     )

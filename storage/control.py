@@ -6,7 +6,7 @@ Each is one transaction with its row in `operations`; psycopg only, as everythin
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 
 import psycopg
 
@@ -22,7 +22,7 @@ _LAST_RUN = """
            (select min(due_at) from schedule where %(agent)s = any(agents)) as next_due_at
       from runs r join schedule s on s.slot = r.slot
      where %(agent)s = any(s.agents)
-     order by r.desk_time desc limit 1
+     order by r.desk_time desc, r.session desc limit 1
        for update of r
 """
 _ASK_AGAIN = """
@@ -85,8 +85,7 @@ def run_agent_now(connection: Connection, agent: AgentName, operator: Operator) 
         if last.state in (RunState.QUEUED, RunState.RUNNING):
             return _refused(f"{what} is {last.state} already")
         if last.state is RunState.DONE:
-            due = f"; next at {last.next_due_at:%Y-%m-%d %H:%M}Z" if last.next_due_at else ""
-            return _refused(f"{what} is done, and nothing is done twice{due}")
+            return _refused(f"{what} is done, and nothing is done twice{_next(last.next_due_at)}")
         connection.execute(_ASK_AGAIN, [operator.name, last.id])
         return _taken(connection, OperationKind.RUN_NOW, operator, f"{what} asked to run now, for {agent}")
 
@@ -109,6 +108,10 @@ def _pause_of(connection: Connection, agent: AgentName) -> _Pause | None:
         "select paused_by, paused_at from agent_states where agent_name = %s for update",
         [agent],
     )
+
+
+def _next(due_at: datetime | None) -> str:
+    return f"; next at {due_at.astimezone(UTC):%Y-%m-%d %H:%M}Z" if due_at else ""
 
 
 def _taken(connection: Connection, kind: OperationKind, operator: Operator, text: str) -> CommandReceipt:

@@ -37,6 +37,15 @@ class Journal:
             update(DeskRow).values(desk_time=run.desk_time, host_seen_at=seen_at, state=DeskState.RUNNING)
         )
 
+    async def states(self, session: date) -> Mapping[Slot, RunState]:
+        """How the slots of a session stand."""
+        rows = await self._session.execute(select(Run.slot, Run.state).where(Run.session == session))
+        return {row.slot: row.state for row in rows}
+
+    async def tell_time(self, desk_time: datetime, *, seen_at: datetime) -> None:
+        """Move the desk's clock."""
+        await self._session.execute(update(DeskRow).values(desk_time=desk_time, host_seen_at=seen_at))
+
     async def beat(self, seen_at: datetime) -> None:
         """Leave a sign of life."""
         await self._session.execute(update(DeskRow).values(host_seen_at=seen_at))
@@ -65,6 +74,14 @@ class Journal:
         self._session.add(ParameterVersion(version=version, reason=reason, created_at=now, **wanted))
         await self._session.flush()
         return version
+
+    async def newest_parameters(self) -> ParameterVersion:
+        """The version in force."""
+        return (
+            await self._session.scalars(
+                select(ParameterVersion).order_by(ParameterVersion.version.desc()).limit(1)
+            )
+        ).one()
 
     async def parameters(self, version: int) -> ParameterVersion:
         """The parameters, limits and costs of a version."""

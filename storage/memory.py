@@ -73,6 +73,10 @@ class AgentMemory:
                     (bar.symbol, bar.session, bar.open, bar.high, bar.low, bar.close, bar.volume)
                 )
 
+    async def symbols_with_bar(self, session: date) -> frozenset[str]:
+        """The symbols whose bar of a session is stored."""
+        return frozenset(await self._session.scalars(select(Bar.symbol).where(Bar.session == session)))
+
     async def store_regime(self, reading: RegimeReading) -> None:
         self._session.add(reading)
 

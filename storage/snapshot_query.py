@@ -335,6 +335,18 @@ _AGENTS = """
             on (latest.agent_name, latest.date) = (m.agent_name, m.date)
     ), taking_part as (
         select unnest(agents) as agent_name, slot, due_at from schedule
+    ), worked as (
+        select t.agent_name, r.state, r.state in ('done', 'skipped', 'failed') as ended,
+               r.desk_time, r.session,
+               max(r.desk_time) filter (where r.state = 'done') over (partition by t.agent_name) as done_at,
+               r.summary, r.seconds
+          from runs r join taking_part t on t.slot = r.slot
+    ), last as (
+        select distinct on (agent_name) agent_name, session, summary, seconds
+          from worked where ended order by agent_name, desk_time desc, session desc
+    ), next as (
+        select distinct on (agent_name) agent_name, slot, due_at
+          from taking_part order by agent_name, due_at, slot
     )
     select coalesce(a.agent_name, m.agent_name) as agent, coalesce(m.source, '') as source,
            coalesce(last.session, m.date) as last_session,
@@ -344,22 +356,13 @@ _AGENTS = """
                then ', ' || m.abstained || ' abstained' else '' end, '') as last_result,
            a.symbol, a.working_since, a.paused_by, a.paused_at,
            next.slot as next_slot, next.due_at as next_due_at,
-           (select count(*) from runs r join taking_part t on t.slot = r.slot
-             where t.agent_name = a.agent_name and r.state = 'failed'
-               and r.desk_time > coalesce((select max(done.desk_time) from runs done
-                                             join taking_part t on t.slot = done.slot
-                                            where t.agent_name = a.agent_name and done.state = 'done'),
-                                          '-infinity')) as failures
+           (select count(*) from worked w
+             where w.agent_name = a.agent_name and w.state = 'failed'
+               and w.desk_time > coalesce(w.done_at, '-infinity')) as failures
       from agent_states a
       full join metrics m on m.agent_name = a.agent_name
-      left join lateral (
-          select r.session, r.summary, r.seconds from runs r join taking_part t on t.slot = r.slot
-           where t.agent_name = a.agent_name and r.finished_at is not null
-           order by r.desk_time desc limit 1
-      ) last on true
-      left join lateral (
-          select slot, due_at from taking_part t where t.agent_name = a.agent_name order by due_at limit 1
-      ) next on true
+      left join last on last.agent_name = a.agent_name
+      left join next on next.agent_name = a.agent_name
      order by array_position(array['regime', 'research', 'news', 'strategy', 'risk', 'learning'],
                              coalesce(a.agent_name, m.agent_name)::text)
 """

@@ -1,22 +1,63 @@
-"""`quorum desks` and `quorum db`: the databases themselves."""
+"""`quorum desks` and `quorum db`: the databases themselves, and the way every command opens one."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from uuid import uuid4
 
 import psycopg
 import typer
-from alembic import command
-from alembic.util import CommandError
-from sqlalchemy import create_engine
-from sqlalchemy.pool import NullPool
 
-from app.runtime.founding import remove_history
 from app.settings import load_settings
 from storage import schema
+from storage.desk import Desk
 from storage.errors import OperatorError
-from storage.records import DeskState
-from storage.server import MAIN_DESK, Server, open_server
+from storage.plain import clean
+from storage.records import DeskKind, DeskState
+from storage.server import MAIN_DESK, Server, open_server, unreachable
+from storage.snapshot import DeskSnapshot
+
+_LISTED = """
+    select kind, state, history_title, desk_time::date,
+           (select max(session) from runs where slot = 'settle' and state = 'done')
+      from desk
+"""
+
+
+@dataclass(frozen=True)
+class OpenDesk:
+    """A founded desk a command looks at or gives an order to."""
+
+    name: str
+    desk: Desk
+    server: Server
+
+    def snapshot(self) -> DeskSnapshot:
+        taken = self.desk.snapshot()
+        if taken is None:
+            raise _empty(self.name)
+        return taken
+
+
+@contextmanager
+def open_desk(desk: str | None) -> Iterator[OpenDesk]:
+    """A desk that is there; a command that only looks never makes or migrates one.
+
+    Raises OperatorError, also while the desk is used: no such desk, another schema, no answer.
+    """
+    server = _server()
+    name = desk or MAIN_DESK
+    try:
+        if not server.has_desk(name):
+            raise OperatorError(f"there is no desk {name}", "`quorum desks list` names those there are")
+        conninfo = _conninfo(server, name)
+        _check_revision(name, schema.current_revision(conninfo))
+        with Desk(conninfo) as opened:
+            yield OpenDesk(name, opened, server)
+    except psycopg.OperationalError as away:
+        raise unreachable(away) from away
 
 
 def print_desks() -> None:
@@ -30,20 +71,25 @@ def print_desks() -> None:
             if connection.execute("select to_regclass('desk')").fetchone() == (None,):
                 typer.echo(f"{name}: empty")
                 continue
-            row = connection.execute(
-                "select kind, state, history_title, desk_time::date from desk"
-            ).fetchone()
+            row = connection.execute(_LISTED).fetchone()
         if row is None:
             typer.echo(f"{name}: empty")
             continue
-        kind, state, title, day = row
-        if state == DeskState.RUNNING and not server.is_driven(name):
+        kind, state, title, day, settled = row
+        driven = server.is_driven(name)
+        if kind != DeskKind.HISTORY:
+            how_far = f"settled to {settled}" if settled else "nothing settled yet"
+            typer.echo(f"{name}: {kind}, {'led' if driven else 'nobody leads'}, {how_far}")
+            continue
+        if state == DeskState.RUNNING and not driven:
             state = "paused"
-        typer.echo(f"{name}: {kind}, {state} at {day}, {title}")
+        typer.echo(clean(f"{name}: {kind}, {state} at {day}, {title}"))
 
 
 def drop_desk(name: str) -> None:
     """Remove a desk of kind HISTORY. Raises OperatorError for any other."""
+    from app.runtime.founding import remove_history
+
     server = _server()
     if not server.has_desk(name):
         raise OperatorError(f"there is no desk {name}", "`quorum desks list` names them")
@@ -61,6 +107,12 @@ def upgrade_desk(desk: str | None) -> None:
 
 def check_schema() -> None:
     """Up, compare with the models, down, up, compare again; on a database of its own, removed afterwards."""
+    # alembic and SQLAlchemy cost most of a second, which no other command here should pay.
+    from alembic import command
+    from alembic.util import CommandError
+    from sqlalchemy import create_engine
+    from sqlalchemy.pool import NullPool
+
     server = _server()
     scratch = f"schema-check-{uuid4().hex[:12]}"
     server.create_desk(scratch)
@@ -84,6 +136,26 @@ def check_schema() -> None:
         engine.dispose()
         server.drop_desk(scratch)
     typer.echo("schema: migrations and models agree, up, down and up again")
+
+
+def _check_revision(desk: str, current: str | None) -> None:
+    known = schema.known_revisions()
+    if current is None:
+        raise _empty(desk)
+    if current not in known:
+        raise OperatorError(
+            f"desk {desk} is at schema {current}, newer than this Quorum knows ({known[-1]})",
+            "update Quorum, or use another QUORUM_HOME or desk",
+        )
+    if current != known[-1]:
+        raise OperatorError(
+            f"desk {desk} is at schema {current}, older than this Quorum's {known[-1]}",
+            f"bring it up with `quorum db upgrade --desk {desk}`",
+        )
+
+
+def _empty(desk: str) -> OperatorError:
+    return OperatorError(f"desk {desk} is empty", f"`quorum run --desk {desk}` founds it")
 
 
 def _server() -> Server:

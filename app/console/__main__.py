@@ -20,7 +20,6 @@ from types import FrameType  # noqa: E402
 
 from app.console.app import ConsoleApp, HostPort, Post  # noqa: E402
 from app.console.host import GRACE_S, REFUSED, Host, host_environment  # noqa: E402
-from app.console.notes import AFTER_QUIT  # noqa: E402
 from app.operator import this_operator  # noqa: E402
 
 DEADLINE_S = 2.0
@@ -76,7 +75,7 @@ def main(arguments: Sequence[str], command: Sequence[str] = HOST_COMMAND) -> int
         sys.stderr.write(f"{app.refusal}\n")
         return app.return_code or 0
     if app.return_code == 0:
-        sys.stdout.write(f"{AFTER_QUIT}\n")
+        sys.stdout.write(f"{app.parting}\n")
         sys.stdout.flush()
     app.host.close(wait_s=GRACE_S)
     return app.return_code or 0

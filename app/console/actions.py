@@ -16,6 +16,7 @@ class Scope(StrEnum):
     LIST = "In a list or a text"
     TABLE = "On a row"
     REVIEW = "In the review of an approval"
+    QUIT = "When leaving a desk that keeps running"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +60,7 @@ REGISTRY: tuple[Action, ...] = (
         label="refresh",
         help="Read the desk again now",
         scope=Scope.DESK,
-        footer=9,
+        footer=11,
         palette=True,
     ),
     Action(
@@ -76,7 +77,7 @@ REGISTRY: tuple[Action, ...] = (
         keys=("ctrl+q",),
         shown="ctrl+q",
         label="quit",
-        help="Leave: the replay pauses here and resumes at the next start",
+        help="Leave: a replay pauses until the next start, a desk that is led goes on; twice leaves at once",
         scope=Scope.APP,
         footer=2,
         palette=True,
@@ -137,6 +138,26 @@ REGISTRY: tuple[Action, ...] = (
         palette=True,
     ),
     Action(
+        id="pause_agent",
+        keys=("p",),
+        shown="p",
+        label="pause agent",
+        help="Pause the chosen agent or let it go on: paused, it abstains and its own slots are skipped",
+        scope=Scope.DESK,
+        footer=9,
+        palette=True,
+    ),
+    Action(
+        id="run_agent",
+        keys=("t",),
+        shown="t",
+        label="run again",
+        help="Run the chosen agent's last slot again now, if it failed or was skipped",
+        scope=Scope.DESK,
+        footer=10,
+        palette=True,
+    ),
+    Action(
         id="filter",
         keys=("slash",),
         shown="/",
@@ -153,7 +174,7 @@ REGISTRY: tuple[Action, ...] = (
         label="zoom",
         help="Give the pane the whole screen, or put it back",
         scope=Scope.DESK,
-        footer=10,
+        footer=12,
         palette=True,
     ),
     Action(
@@ -289,6 +310,33 @@ REGISTRY: tuple[Action, ...] = (
         help="Scroll the card",
         scope=Scope.REVIEW,
         footer=4,
+    ),
+    Action(
+        id="leave",
+        keys=("enter",),
+        shown="enter",
+        label="leave",
+        help="Leave it running (the focus starts there; ctrl+q too)",
+        scope=Scope.QUIT,
+        footer=1,
+    ),
+    Action(
+        id="stop_too",
+        keys=("s",),
+        shown="s",
+        label="stop it too",
+        help="Ask the desk to finish what it is doing and stop, then leave",
+        scope=Scope.QUIT,
+        footer=2,
+    ),
+    Action(
+        id="stay",
+        keys=("escape",),
+        shown="esc",
+        label="go back",
+        help="Stay in the console",
+        scope=Scope.QUIT,
+        footer=3,
     ),
 )
 

@@ -16,9 +16,12 @@ from textual.reactive import var
 
 from app.console.actions import Scope, bindings_for
 from app.console.clock import Clock, SystemClock
-from app.console.feed import DeskPort, Feed, OpenDesk, first_line, open_storage_desk
+from app.console.commands import Commands
+from app.console.feed import Feed, OpenDesk, open_storage_desk
 from app.console.glyphs import ASCII, Glyphs, glyphs_for_locale
 from app.console.messages import (
+    AgentTold,
+    CommandTaken,
     DeskLost,
     HostDied,
     HostProgressed,
@@ -27,11 +30,14 @@ from app.console.messages import (
     RefreshAsked,
     ReviewAsked,
     SnapshotArrived,
+    StopAsked,
+    StopTaken,
     UndoAsked,
     VerdictTaken,
 )
+from app.console.notes import after_stop, keeps_running, parting
 from app.console.screens.desk import DeskScreen
-from app.console.state import ConsoleEvent, ConsoleState, HostHealth, LastVerdict, Link, View
+from app.console.state import ConsoleEvent, ConsoleState, HostHealth, Link, View
 from app.console.text import TONES, clean
 from app.console.themes import STANDARD, THEMES
 
@@ -39,11 +45,10 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from app.console.screens.review import Verdict
-    from storage.records import Operator, VerdictReceipt
+    from storage.records import Operator
 
 STYLES = Path(__file__).resolve().parents[2] / "styles.tcss"
 REFUSED = 2
-REJECT_REASON = "other"  # the review asks for none; the desk's log wants one
 RECEIPT_S = 6.0
 REFUSAL_S = 20.0
 
@@ -100,9 +105,14 @@ class ConsoleApp(App[None]):
         self.host = host(self.post_message)
         self.feed: Feed | None = None
         self.refusal = ""  # why the host could not work at all: the process says it when the screen is gone
-        self._operator = operator
+        self._stop_answered: bool | None = None  # None: the desk was not asked to stop
+        self.commands = Commands(
+            open_desk=open_desk,
+            operator=operator,
+            post=self.post_message,
+            run=lambda work: self.run_worker(work, thread=True, group="command", exit_on_error=False),
+        )
         self._open_desk = open_desk
-        self._conninfo = ""
         self.set_class(self.glyphs is ASCII, "-ascii")
         for theme in THEMES:
             self.register_theme(theme)
@@ -173,7 +183,7 @@ class ConsoleApp(App[None]):
         if self.feed is None or self.feed.conninfo != message.conninfo:
             if self.feed is not None:
                 self.feed.stop()
-            self._conninfo = message.conninfo
+            self.commands.conninfo = message.conninfo
             self.feed = Feed(self._open_desk, message.conninfo, self.post_message)
             self.feed.start()
         else:
@@ -222,48 +232,8 @@ class ConsoleApp(App[None]):
         self.push_screen(ReviewScreen(row, self.view, self.clock), self._reviewed)
 
     def _reviewed(self, verdict: Verdict | None) -> None:
-        if verdict is None:
-            return
-        self.run_worker(
-            lambda: self._give(verdict),
-            thread=True,
-            group="verdict",
-            name=verdict.symbol,
-            exit_on_error=False,
-        )
-
-    def _give(self, verdict: Verdict) -> None:
-        """In a thread, on a connection of its own: give the verdict and post its receipt."""
-        verb = "approved" if verdict.approve else "rejected"
-        receipt = self._ask_desk(
-            lambda desk, operator: (
-                desk.approve(
-                    verdict.approval_id, digest=verdict.digest, typed_id=verdict.typed_id, operator=operator
-                )
-                if verdict.approve
-                else desk.reject(
-                    verdict.approval_id, digest=verdict.digest, reason=REJECT_REASON, operator=operator
-                )
-            )
-        )
-        taken = LastVerdict(
-            approval_id=verdict.approval_id, symbol=verdict.symbol, verb=verb, receipt=receipt
-        )
-        self.post_message(VerdictTaken(taken))
-
-    def _ask_desk(self, ask: Callable[[DeskPort, Operator], VerdictReceipt]) -> VerdictReceipt:
-        from storage.records import VerdictReceipt
-
-        try:
-            desk = self._open_desk(self._conninfo)
-            try:
-                return ask(desk, self._operator())
-            finally:
-                desk.close()
-        except Exception as error:  # noqa: BLE001 - the operator must learn that the verdict was not taken
-            return VerdictReceipt(
-                accepted=False, state=None, message=f"not taken, the desk is away: {first_line(error)}"
-            )
+        if verdict is not None:
+            self.commands.decide(verdict)
 
     @on(UndoAsked)
     def undo_asked(self) -> None:
@@ -271,10 +241,7 @@ class ConsoleApp(App[None]):
         if target is None:
             self.notify("no verdict can be taken back now", timeout=RECEIPT_S)
             return
-        approval_id, symbol = target
-        self.run_worker(
-            lambda: self._undo(approval_id, symbol), thread=True, group="verdict", exit_on_error=False
-        )
+        self.commands.undo(*target)
 
     def _undoable(self) -> tuple[UUID, str] | None:
         """The verdict given last whose time to undo still runs, here or from another terminal."""
@@ -293,12 +260,6 @@ class ConsoleApp(App[None]):
         latest = max(running, key=lambda row: row.decided_at or now, default=None)
         return None if latest is None else (latest.id, latest.terms.symbol)
 
-    def _undo(self, approval_id: UUID, symbol: str) -> None:
-        receipt = self._ask_desk(lambda desk, operator: desk.undo(approval_id, operator=operator))
-        self.post_message(
-            VerdictTaken(LastVerdict(approval_id=approval_id, symbol=symbol, verb="undone", receipt=receipt))
-        )
-
     @on(VerdictTaken)
     def verdict_taken(self, message: VerdictTaken) -> None:
         taken = message.verdict
@@ -306,12 +267,66 @@ class ConsoleApp(App[None]):
         text = f"{taken.verb} {clean(taken.symbol)}" + ("" if accepted else " REFUSED")
         if taken.receipt.message:
             text = f"{text}: {clean(taken.receipt.message)}"
+        self._acknowledge(text, accepted=accepted)
+        self.state = replace(self.state, verdict=taken)
+
+    @on(AgentTold)
+    def agent_told(self, message: AgentTold) -> None:
+        self.commands.tell_agent(message.command, message.agent)
+
+    @on(CommandTaken)
+    def command_taken(self, message: CommandTaken) -> None:
+        receipt = message.receipt
+        refused = "" if receipt.accepted else " REFUSED, nothing changed"
+        self._acknowledge(f"{message.what}{refused}: {clean(receipt.message)}", accepted=receipt.accepted)
+
+    def _acknowledge(self, text: str, *, accepted: bool) -> None:
+        """Show a receipt and keep it in the log; what it changed is read at once."""
         self.notify(
             text,
             severity="information" if accepted else "error",
             timeout=RECEIPT_S if accepted else REFUSAL_S,
             markup=False,
         )
-        self.state = replace(self._note(text, bad=not accepted), verdict=taken)
-        if self.feed is not None:
-            self.feed.refresh()
+        self.state = self._note(text, bad=not accepted)
+        self.refresh_asked()
+
+    # Leaving
+
+    async def action_quit(self) -> None:
+        """Leave; where a desk goes on without the console, say so first. The second time leaves at once."""
+        from app.console.screens.quit import QuitScreen
+
+        if isinstance(self.screen, QuitScreen) or not keeps_running(self.state):
+            self.exit()
+        else:
+            self.push_screen(QuitScreen(self.view), self._asked_to_quit)
+
+    def _asked_to_quit(self, leaves: bool | None) -> None:
+        if leaves:
+            self.exit()
+
+    @on(StopAsked)
+    def stop_asked(self) -> None:
+        self._stop_answered = False
+        self.commands.stop()
+
+    @on(StopTaken)
+    def stop_taken(self, message: StopTaken) -> None:
+        from app.console.screens.quit import QuitScreen
+
+        receipt, screen = message.receipt, self.screen
+        self._stop_answered = True if receipt.accepted else None
+        if isinstance(screen, QuitScreen) and screen.asking:
+            if receipt.accepted:
+                self.exit()
+                return
+            screen.refuse(clean(receipt.message))
+        self.command_taken(CommandTaken("stop the desk", receipt))
+
+    @property
+    def parting(self) -> str:
+        """What the process says once the screen is gone."""
+        if self._stop_answered is None:
+            return parting(self.state)
+        return after_stop(self.state, answered=self._stop_answered)

@@ -14,7 +14,7 @@ from app.console.messages import DeskLost, SnapshotArrived
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from storage.records import Operator, VerdictReceipt
+    from storage.records import AgentName, CommandReceipt, Operator, VerdictReceipt
     from storage.snapshot import DeskSnapshot
 
 PACE_S = 0.5  # at most two snapshots a second, however fast the desk changes
@@ -38,6 +38,14 @@ class DeskPort(Protocol):
     ) -> VerdictReceipt: ...
 
     def undo(self, approval_id: UUID, *, operator: Operator) -> VerdictReceipt: ...
+
+    def pause_agent(self, agent: AgentName, *, operator: Operator) -> CommandReceipt: ...
+
+    def resume_agent(self, agent: AgentName, *, operator: Operator) -> CommandReceipt: ...
+
+    def run_agent_now(self, agent: AgentName, *, operator: Operator) -> CommandReceipt: ...
+
+    def stop_runtimes(self, *, operator: Operator) -> CommandReceipt: ...
 
     def close(self) -> None: ...
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 
 from app.console.glyphs import Glyphs
@@ -68,6 +68,33 @@ def countdown(seconds: float) -> str:
     return f"{left // 3600}h{left % 3600 // 60:02d}m" if left >= 3600 else f"{left // 60}:{left % 60:02d}"
 
 
+def left(seconds: float) -> str:
+    """A span until something is due, no finer than it must be: 45s, 12m, 1h57m, 2d04h."""
+    whole = max(int(seconds), 0)
+    if whole < 100:
+        return f"{whole}s"
+    minutes, hours = whole // 60, whole // 3600
+    if hours < 1:
+        return f"{minutes}m"
+    return f"{hours}h{minutes % 60:02d}m" if hours < 24 else f"{hours // 24}d{hours % 24:02d}h"
+
+
 def utc(moment: datetime) -> str:
     """The time of day, which is always UTC on this screen."""
-    return f"{moment:%H:%M:%S}Z"
+    return f"{moment.astimezone(UTC):%H:%M:%S}Z"
+
+
+def minute(moment: datetime) -> str:
+    """The time of day without its second, for what must not be painted again every second."""
+    return f"{moment.astimezone(UTC):%H:%M}Z"
+
+
+def wall(moment: datetime, now: datetime) -> str:
+    """An instant as short as it can be told today: 14:03:22Z, or 02-27 21:30 for another day."""
+    moment, now = moment.astimezone(UTC), now.astimezone(UTC)
+    return utc(moment) if moment.date() == now.date() else f"{moment:%m-%d %H:%M}"
+
+
+def full(moment: datetime) -> str:
+    """An instant with its day, to the second."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z"

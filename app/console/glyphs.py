@@ -23,6 +23,9 @@ class Glyphs:
     passed: str
     failed: str
     stale: str
+    idle: str
+    working: str
+    paused: str
     rule: str
     bar_full: str
     bar_empty: str
@@ -43,6 +46,9 @@ UNICODE = Glyphs(
     passed="✓",
     failed="✗",
     stale="~",
+    idle="·",
+    working="▸",
+    paused="║",
     rule="─",
     bar_full="█",
     bar_empty="░",
@@ -62,6 +68,9 @@ ASCII = Glyphs(
     passed="+",
     failed="x",
     stale="~",
+    idle=".",
+    working=">",
+    paused="=",
     rule="-",
     bar_full="#",
     bar_empty=".",

@@ -9,7 +9,9 @@ from textual.message import Message
 if TYPE_CHECKING:
     from uuid import UUID
 
+    from app.console.commands import AgentCommand
     from app.console.state import LastVerdict
+    from storage.records import AgentName, CommandReceipt
     from storage.snapshot import DeskSnapshot
 
 
@@ -73,6 +75,36 @@ class VerdictTaken(Message):
     def __init__(self, verdict: LastVerdict) -> None:
         super().__init__()
         self.verdict = verdict
+
+
+class AgentTold(Message):
+    """The operator pauses, resumes or hurries an agent."""
+
+    def __init__(self, command: AgentCommand, agent: AgentName) -> None:
+        super().__init__()
+        self.command = command
+        self.agent = agent
+
+
+class CommandTaken(Message):
+    """A command was given to the desk, and this is its receipt."""
+
+    def __init__(self, what: str, receipt: CommandReceipt) -> None:
+        super().__init__()
+        self.what = what
+        self.receipt = receipt
+
+
+class StopAsked(Message):
+    """The operator wants the desk's runtimes stopped before leaving."""
+
+
+class StopTaken(Message):
+    """The desk was asked to stop, and this is its receipt."""
+
+    def __init__(self, receipt: CommandReceipt) -> None:
+        super().__init__()
+        self.receipt = receipt
 
 
 class ReviewAsked(Message):

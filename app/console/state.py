@@ -35,6 +35,12 @@ class HostHealth(StrEnum):
     RESTARTING = "restarting"
 
 
+def lives(snapshot: DeskSnapshot) -> bool:
+    """Whether the desk lives in the present, led by a runtime; a replay is driven by the console's host."""
+    header = snapshot.header
+    return header.kind.value != "history" or header.sessions_total is None
+
+
 @dataclass(frozen=True, kw_only=True)
 class ConsoleEvent:
     """Something that happened to the console itself."""
@@ -77,7 +83,8 @@ class ConsoleState:
             return "the desk has not been read yet"
         if self.link is not Link.UP:
             return f"the database is away: {self.link_reason}" if self.link_reason else "the database is away"
-        if self.host is not HostHealth.RUNNING:
+        # A replay is driven by the console's own host; a desk in the present takes verdicts by itself.
+        if self.host is not HostHealth.RUNNING and not lives(self.snapshot):
             return f"the desk's host is away: {self.host_note}"
         return ""
 

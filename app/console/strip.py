@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -11,53 +9,17 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 
 from app.console.figures import age, countdown, money, percent, signed, utc
+from app.console.items import SEPARATOR, Item, join
 from app.console.panes.regime import direction_piece
-from app.console.state import SILENT_AFTER_S, HostHealth, Link, View
-from app.console.text import Line, Piece, Tone, clean, cut, fit, line, outside, width_of
+from app.console.state import SILENT_AFTER_S, HostHealth, Link, View, lives
+from app.console.text import Line, Piece, Tone, clean, cut, fit, line, outside
+from app.console.vitals import vitals
 from app.console.widgets.lines import LineRow
 
 if TYPE_CHECKING:
     from storage.snapshot import DeskSnapshot
 
-SEPARATOR = Piece(" | ", Tone.MUTED)
 CLOCK = 10  # cells at the right end of the second row
-
-
-@dataclass(frozen=True)
-class Item:
-    """A part of a row in wordings from longest to shortest; the highest `drop` gives way first."""
-
-    drop: int
-    wordings: tuple[Line, ...]
-
-
-def join(items: Sequence[Item], width: int) -> Line:
-    """The items in at most `width` cells: all are shortened before the least important are dropped."""
-    chosen = dict.fromkeys(range(len(items)), 0)
-
-    def built() -> Line:
-        pieces: list[Piece] = [Piece(" ")]
-        for index, wording in sorted(chosen.items()):
-            if len(pieces) > 1:
-                pieces.append(SEPARATOR)
-            pieces += items[index].wordings[wording]
-        return tuple(pieces)
-
-    by_weight = sorted(range(len(items)), key=lambda index: -items[index].drop)
-    while width_of(built()) > width and chosen:
-        index = next((i for i in by_weight if chosen.get(i, 99) < len(items[i].wordings) - 1), None)
-        if index is not None:
-            chosen[index] += 1
-        else:
-            chosen.pop(next(i for i in by_weight if i in chosen))
-    # What was shortened in vain gets its longer wording back, important parts first.
-    for index in reversed(by_weight):
-        while chosen.get(index, 0) > 0:
-            chosen[index] -= 1
-            if width_of(built()) > width:
-                chosen[index] += 1
-                break
-    return built()
 
 
 def strip_lines(view: View, width: int) -> list[Line]:
@@ -124,42 +86,47 @@ def _first(view: View, snapshot: DeskSnapshot) -> list[Item]:
 
 
 def _second(view: View, snapshot: DeskSnapshot) -> list[Item]:
-    header = snapshot.header
-    done, total = header.sessions_done, header.sessions_total
-    day = f"{header.session}" if header.session else "not started"
-    finished = " ended" if header.state.value == "finished" else ""
-    items = [
-        Item(
-            2,
-            (
-                line(f"session {done:,}/{total:,}, {day}{finished}"),
-                line(f"{done}/{total} {day}{finished}"),
-                line(day),
-            ),
-        ),
-        Item(0, (_host(view),)),
-    ]
+    items = vitals(view, snapshot) if lives(snapshot) else [_sessions(snapshot), Item(0, (_host(view),))]
     items.append(Item(0, (_database(view),)))
     since = max((view.now - snapshot.taken_at).total_seconds(), 0.0)
     late = since > 10
     # Whole tens while all is well: a number that changes every second would cost bytes and say nothing.
     seen = Piece(f"{view.glyphs.stale} data {age(since)} old", Tone.WARN) if late else Piece("data fresh")
     items.append(Item(5, (line(seen), line(Piece(age(since), seen.tone) if late else Piece("fresh")))))
-    if snapshot.equity:
-        last = snapshot.equity[-1]
-        gain = float(last.equity / header.start_equity - 1) if header.start_equity else 0.0
-        change = signed(gain, percent(gain, 1, sign=True))
-        drawdown = Piece(f" dd {percent(abs(last.drawdown), 1)}", Tone.MUTED)
-        equity = money(last.equity, cents=False)
-        items.append(
-            Item(3, (line(f"equity {equity} ", change, drawdown), line(f"{equity} ", change), line(equity)))
-        )
-    else:
-        items.append(Item(3, (line(f"equity {money(header.start_equity or Decimal(0), cents=False)}"),)))
+    items.append(_equity(snapshot))
     verdict = _verdict(view)
     if verdict:
         items.append(Item(1, verdict))
     return items
+
+
+def _sessions(snapshot: DeskSnapshot) -> Item:
+    """How far a replay has come."""
+    header = snapshot.header
+    done, total = header.sessions_done, header.sessions_total or 0
+    day = f"{header.session}" if header.session else "not started"
+    finished = " ended" if header.state.value == "finished" else ""
+    return Item(
+        2,
+        (
+            line(f"session {done:,}/{total:,}, {day}{finished}"),
+            line(f"{done}/{total} {day}{finished}"),
+            line(day),
+        ),
+    )
+
+
+def _equity(snapshot: DeskSnapshot) -> Item:
+    start = snapshot.header.start_equity
+    drop = 6 if lives(snapshot) else 3  # in the present the machine's health comes first
+    if not snapshot.equity:
+        return Item(drop, (line(f"equity {money(start or Decimal(0), cents=False)}"),))
+    last = snapshot.equity[-1]
+    gain = float(last.equity / start - 1) if start else 0.0
+    change = signed(gain, percent(gain, 1, sign=True))
+    drawdown = Piece(f" dd {percent(abs(last.drawdown), 1)}", Tone.MUTED)
+    equity = money(last.equity, cents=False)
+    return Item(drop, (line(f"equity {equity} ", change, drawdown), line(f"{equity} ", change), line(equity)))
 
 
 def _host(view: View) -> Line:

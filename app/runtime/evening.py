@@ -32,7 +32,7 @@ SHORT_ID_DIGITS = 4
 
 async def read_regime(step: Step) -> StepResult:
     """Read and store the regime; without an index old enough the step says so and nothing is proposed."""
-    report = await step.parts.regime_detector.run(step.view)
+    report = await step.parts.regime_detector.run(step.view, attendance=step.attendance)
     regime = report.outcome
     if isinstance(regime, Abstention):
         return StepResult(f"no reading: {regime.reason}", {})
@@ -96,6 +96,7 @@ async def deliberate(step: Step) -> StepResult:
         parameters_version=step.parameters_version,
         limits=step.parts.limits,
         costs=step.parts.costs,
+        attendance=step.attendance,
     )
     arguments = await step.parts.orchestrator.deliberate_all(candidates.values(), briefing)
     await _keep(step, arguments, candidates)
@@ -243,5 +244,6 @@ async def _approval(
             )
         ],
         state=ApprovalState.PENDING,
+        expires_at=step.verdicts_until,
         created_at=step.now,
     )

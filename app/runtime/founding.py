@@ -14,7 +14,8 @@ from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from agents.market.history import HistoryPack
-from app.runtime.step import DeskParts, due_at
+from app.runtime.slots import due_at
+from app.runtime.step import DeskParts
 from storage import schema
 from storage.engine import open_engine
 from storage.errors import OperatorError
@@ -104,14 +105,19 @@ async def take_charge(
                 verdict_mode=verdicts, undo_s=undo_s, undo_risky_s=undo_s * UNDO_RISKY_FACTOR
             )
         )
-        return await Journal(database).parameters_in_force(
-            parameters={"oversold_bounce": parts.oversold_bounce.model_dump(mode="json")},
-            limits=parts.limits.model_dump(mode="json"),
-            costs=parts.costs.model_dump(mode="json"),
-            screen=parts.screen.model_dump(mode="json"),
-            reason="settings",
-            now=now,
-        )
+        return await set_rules(database, parts, now)
+
+
+async def set_rules(database: AsyncSession, parts: DeskParts, now: datetime) -> int:
+    """Put these parameters, limits and costs in force; returns their version."""
+    return await Journal(database).parameters_in_force(
+        parameters={"oversold_bounce": parts.oversold_bounce.model_dump(mode="json")},
+        limits=parts.limits.model_dump(mode="json"),
+        costs=parts.costs.model_dump(mode="json"),
+        screen=parts.screen.model_dump(mode="json"),
+        reason="settings",
+        now=now,
+    )
 
 
 def remove_history(server: Server, desk: str) -> None:
@@ -160,7 +166,11 @@ async def _found(
             created_at=opened,
         )
     )
-    memory = AgentMemory(database)
+    await store_universe(AgentMemory(database), pack, sessions[0])
+
+
+async def store_universe(memory: AgentMemory, pack: HistoryPack, first: date) -> None:
+    """The instruments of a pack, and the year of bars before a desk's first session."""
     await memory.store_instruments(
         [
             Instrument(
@@ -173,7 +183,7 @@ async def _found(
             for known in pack.instruments.values()
         ]
     )
-    await memory.store_bars(list(_warm_up_bars(pack, sessions[0])))
+    await memory.store_bars(list(_warm_up_bars(pack, first)))
 
 
 def _warm_up_bars(pack: HistoryPack, first: date) -> Iterator[Bar]:

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-import signal
 import sys
-import threading
 from collections.abc import Awaitable, Callable
 from typing import TextIO
 
+from app.runtime.child import run_until_signalled, watch_lifeline
 from app.runtime.verdicts import pause
 from storage.errors import DeskTaken
 
@@ -33,22 +32,15 @@ async def drive_until_alone(drive: Callable[[asyncio.Event], Awaitable[bool]], *
 
     Where another process drives already, stand by and take over when it leaves.
     """
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a lost terminal is the console's affair
 
-    def watch() -> None:
-        while lifeline.read(1):  # nothing is ever sent: the end of file is the message
-            continue
-        loop.call_soon_threadsafe(stop.set)
+    async def until(stop: asyncio.Event) -> None:
+        watch_lifeline(lifeline, stop)
+        while not stop.is_set():
+            try:
+                await drive(stop)
+                await stop.wait()
+            except DeskTaken:
+                say("progress", message="another process drives this desk; watching")
+                await pause(stop, STANDBY_S)
 
-    threading.Thread(target=watch, name="lifeline", daemon=True).start()
-    while not stop.is_set():
-        try:
-            await drive(stop)
-            await stop.wait()
-        except DeskTaken:
-            say("progress", message="another process drives this desk; watching")
-            await pause(stop, STANDBY_S)
+    await run_until_signalled(until)

@@ -22,10 +22,15 @@ from storage.records import (
     uuid7,
 )
 
+MISSED = "missed: the desk did not run before the open"
+
 
 async def cutoff(step: Step) -> StepResult:
-    """Approvals for this open become resting orders; those nobody answered expire."""
-    placed = expired = 0
+    """Approvals for this open become resting orders; those nobody answered expire.
+
+    After the open there is no order to place any more: what was approved is missed, and never chased.
+    """
+    placed = expired = missed = 0
     for approval in await step.ledger.approvals_for(step.session):
         if approval.state is ApprovalState.PENDING:
             approval.state = ApprovalState.EXPIRED
@@ -44,15 +49,17 @@ async def cutoff(step: Step) -> StepResult:
                     side=OrderSide.BUY,
                     shares=approval.max_shares,
                     session=step.session,
-                    state=OrderState.RESTING,
-                    note="",
+                    state=OrderState.SKIPPED if step.missed_open else OrderState.RESTING,
+                    note=MISSED if step.missed_open else "",
                     created_at=step.now,
                 )
             )
-            placed += 1
+            missed += step.missed_open
+            placed += not step.missed_open
+    summary = f"{placed} approved for the open, {expired} expired unanswered"
     return StepResult(
-        f"{placed} approved for the open, {expired} expired unanswered",
-        {"placed": placed, "expired": expired},
+        f"{summary}, {missed} missed" if missed else summary,
+        {"placed": placed, "expired": expired, "missed": missed},
     )
 
 

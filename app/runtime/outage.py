@@ -33,7 +33,7 @@ async def through_outages(server: Server, work: Callable[[], Awaitable[Result]])
                 await asyncio.to_thread(server.ensure)
             return await work()
         except (DBAPIError, psycopg.Error, DatabaseAway) as broken:
-            if not _connection_lost(broken):
+            if not connection_lost(broken):
                 raise
             tries = 1 if time.monotonic() - started > STEADY_S else tries + 1
             if tries > TRIES:
@@ -44,7 +44,7 @@ async def through_outages(server: Server, work: Callable[[], Awaitable[Result]])
             await asyncio.sleep(PAUSE_S * tries)
 
 
-def _connection_lost(error: DBAPIError | psycopg.Error | DatabaseAway) -> bool:
+def connection_lost(error: DBAPIError | psycopg.Error | DatabaseAway) -> bool:
     """Whether the server went away, as opposed to refusing what we asked of it."""
     cause = error.orig if isinstance(error, DBAPIError) else error
     if isinstance(cause, psycopg.errors.DiskFull):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -21,10 +21,11 @@ from agents.market.bars import MarketView
 from agents.market.clock import Clock
 from agents.market.history import HistoryPack
 from agents.trading.screener import ScreenResult, screen
-from app.runtime import evening, morning, settle
 from app.runtime.founding import take_charge
 from app.runtime.outage import through_outages
-from app.runtime.step import DeskParts, Step, StepResult, due_at
+from app.runtime.slots import REPLAYED, due_at, owner_of
+from app.runtime.step import DeskParts, Step
+from app.runtime.steps import STEPS
 from app.runtime.verdicts import answer_approvals, pause
 from storage.engine import open_engine
 from storage.errors import DeskTaken
@@ -33,18 +34,6 @@ from storage.journal import Journal
 from storage.models import Run
 from storage.records import RunState, Slot, VerdictMode
 from storage.server import DRIVER_LOCK, Server
-
-DRIVER = "desk"
-STEPS: dict[Slot, Callable[[Step], Awaitable[StepResult]]] = {
-    Slot.CUTOFF: morning.cutoff,
-    Slot.OPEN: morning.open_session,
-    Slot.SETTLE: settle.settle,
-    Slot.REGIME: evening.read_regime,
-    Slot.SCREEN: evening.screen_universe,
-    Slot.DELIBERATE: evening.deliberate,
-    Slot.DIGEST: evening.digest,
-}
-assert tuple(STEPS) == tuple(Slot)
 
 BEAT_S = 5.0
 DRIVER_PATIENCE_S = 5.0
@@ -110,7 +99,7 @@ class Replay:
         async with AsyncSession(engine) as database:
             done = await Journal(database).done_slots()
         for index, session in enumerate(self._sessions):
-            todo = [slot for slot in Slot if (session, slot) not in done]
+            todo = [slot for slot in REPLAYED if (session, slot) not in done]
             if not todo:
                 continue
             started = time.monotonic()
@@ -161,7 +150,7 @@ class Replay:
             finished = self._wall.now()
             await step.journal.record_run(
                 Run(
-                    agent=DRIVER,
+                    agent=owner_of(slot),
                     session=session,
                     slot=slot,
                     state=RunState.DONE,

@@ -50,6 +50,15 @@ async def settle(step: Step) -> StepResult:
     )
 
 
+async def settle_late(step: Step) -> StepResult:
+    """Store the session's bars that were not there when it settled; settled prices stay."""
+    stored = await step.memory.symbols_with_bar(step.session)
+    found = (_bar_row(step, symbol) for symbol in step.view.instruments if symbol not in stored)
+    late = [bar for bar in found if bar is not None]
+    await step.memory.store_bars(late)
+    return StepResult(f"{len(late)} late bars" if late else "no bar came late", {"bars": len(late)})
+
+
 def _exit_of(step: Step, position: OpenPosition, bar: MarketBar | None) -> ExitFill | None:
     held_for = sessions_between(position.entry_session, step.session)
     costs = step.parts.costs

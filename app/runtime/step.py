@@ -1,15 +1,15 @@
-"""A step of a session: what it is handed, what it returns, and when it is due."""
+"""A step of a session: what it is handed and what it returns."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from agents.base import EVERYBODY, Attendance
 from agents.market.bars import MarketView
-from agents.market.calendar import NEW_YORK, close_time, open_time
 from agents.market.indicators import Technicals
 from agents.orchestrator import AgentOrchestrator
 from agents.roles.regime_detector import RegimeDetectorAgent
@@ -23,7 +23,7 @@ from storage.ledger import Ledger
 from storage.memory import AgentMemory
 from storage.models import Position
 from storage.models.base import Json
-from storage.records import DeskKind, Slot
+from storage.records import DeskKind
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +52,9 @@ class Step:
     screened: Callable[[], ScreenResult]  # of this session's close: worked out when first asked for
     now: datetime  # the desk's clock
     wall_now: datetime  # the wall's clock, for what humans did
+    attendance: Attendance = EVERYBODY
+    missed_open: bool = False  # too late for orders that were to rest before this open
+    verdicts_until: datetime | None = None  # wall clock; None where the desk itself asks and waits
 
     @property
     def journal(self) -> Journal:
@@ -72,25 +75,6 @@ class StepResult:
 
     summary: str
     figures: Json
-
-
-def due_at(session: date, slot: Slot) -> datetime:
-    """When a slot of a session is due, UTC."""
-    match slot:
-        case Slot.CUTOFF:
-            return open_time(session) - timedelta(minutes=5)
-        case Slot.OPEN:
-            return open_time(session) + timedelta(minutes=5)
-        case Slot.SETTLE:
-            return close_time(session) + timedelta(minutes=90)
-        case Slot.REGIME:
-            return _new_york(session, time(18, 0))
-        case Slot.SCREEN:
-            return _new_york(session, time(18, 5))
-        case Slot.DELIBERATE:
-            return _new_york(session, time(18, 30))
-        case Slot.DIGEST:
-            return _new_york(session, time(18, 45))
 
 
 def held(position: Position) -> OpenPosition:
@@ -119,7 +103,3 @@ def technicals_json(technicals: Technicals) -> Json:
 
 def technicals_from_json(stored: Json) -> Technicals:
     return Technicals(**{**stored, "session": date.fromisoformat(str(stored["session"]))})  # type: ignore[arg-type]
-
-
-def _new_york(session: date, at: time) -> datetime:
-    return datetime.combine(session, at, NEW_YORK).astimezone(UTC)

@@ -13,6 +13,7 @@ from uuid import UUID
 from storage.records import (
     AgentName,
     ApprovalState,
+    CommandReceipt,
     DeskKind,
     DeskState,
     Direction,
@@ -289,6 +290,7 @@ def a_desk(
             desk_time=datetime(2018, 2, 6, 23, 45, tzinfo=UTC),
             host_seen_at=taken_at,
             start_equity=Decimal("100000"),
+            clock_speed=1.0,
             sessions_done=1257,
             sessions_total=1259,
         ),
@@ -357,6 +359,13 @@ def a_desk(
                 abstained=1 if agent is AgentName.NEWS else 0,
                 success_rate=1.0,
                 latency_ms=3.0 + tasks,
+                symbol=None,
+                working_since=None,
+                paused_by=None,
+                paused_at=None,
+                failures=0,
+                next_slot=None,
+                next_due_at=None,
             )
             for agent, tasks, text in (
                 (AgentName.REGIME, 1, "BULL, HIGH_VOL, P(bear) 0.18"),
@@ -368,12 +377,17 @@ def a_desk(
         ),
         runs=tuple(
             RunRow(
+                agent="desk",
                 slot=slot,
                 session=SESSION - timedelta(days=back),
                 state=RunState.SKIPPED if slot is Slot.CUTOFF and back else RunState.DONE,
                 summary=text,
                 desk_time=datetime(2018, 2, 6, 23, 0, tzinfo=UTC) - timedelta(days=back),
+                late_s=0.0,
                 seconds=0.04,
+                attempts=1,
+                asked_by=None,
+                finished_at=taken_at - timedelta(seconds=2 + 3 * back),
             )
             for back in range(3)
             for slot, text in (
@@ -386,6 +400,10 @@ def a_desk(
                 (Slot.CUTOFF, "nothing waited"),
             )
         ),
+        leader=None,
+        queues=(),
+        schedule=(),
+        operations=(),
         totals=TradeTotals(trades=57, wins=33, mean_r=0.19, max_drawdown=0.0, denials=(("heat", 4),)),
         quota=None,
         spend=SpendRow(today_usd=Decimal(0), month_usd=Decimal(0), calls=0),
@@ -394,13 +412,18 @@ def a_desk(
 
 @dataclass
 class FakeDesk:
-    """A desk port over one snapshot that a test may change; it remembers every verdict it was asked for."""
+    """A desk port over one snapshot that a test may change; it remembers every verdict and command it was given."""
 
     current: DeskSnapshot
     away: str = ""  # why it raises, while it does
     refuses: str = ""
     asked: list[tuple[str, UUID, str, str]] = field(default_factory=list)
+    told: list[tuple[str, str]] = field(default_factory=list)
+    answers: threading.Event = field(default_factory=threading.Event)  # set unless a test holds a stop back
     changed: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self.answers.set()
 
     def open(self, conninfo: str) -> FakeDesk:
         return self
@@ -432,8 +455,27 @@ class FakeDesk:
     def undo(self, approval_id: UUID, *, operator: Operator) -> VerdictReceipt:
         return self._taken("undo", approval_id, "", "", ApprovalState.PENDING)
 
+    def pause_agent(self, agent: AgentName, *, operator: Operator) -> CommandReceipt:
+        return self._told("pause", agent)
+
+    def resume_agent(self, agent: AgentName, *, operator: Operator) -> CommandReceipt:
+        return self._told("resume", agent)
+
+    def run_agent_now(self, agent: AgentName, *, operator: Operator) -> CommandReceipt:
+        return self._told("run now", agent)
+
+    def stop_runtimes(self, *, operator: Operator) -> CommandReceipt:
+        self.answers.wait(10)
+        return self._told("stop", "")
+
     def close(self) -> None:
         """Nothing is held."""
+
+    def _told(self, command: str, agent: str) -> CommandReceipt:
+        if self.away:
+            raise ConnectionError(self.away)
+        self.told.append((command, agent))
+        return CommandReceipt(accepted=not self.refuses, message=self.refuses or f"{command} {agent} taken")
 
     def _taken(
         self, verb: str, approval_id: UUID, digest: str, said: str, state: ApprovalState

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.market import calendar
-from agents.market.clock import SimulatedClock, SystemClock
+from agents.market.clock import ScaledClock, SystemClock
 from storage.errors import OperatorError
 
 INNER_DAYS = st.dates(date(1991, 1, 1), date(2039, 12, 31))
@@ -101,18 +101,20 @@ def test_the_edges_of_the_range_are_refused_not_wrapped() -> None:
         calendar.add_sessions(date(2040, 12, 31), 1)
 
 
-def test_the_simulated_clock_never_runs_back() -> None:
-    start = datetime(2024, 3, 11, 13, 30, tzinfo=UTC)
-    clock = SimulatedClock(start)
-    clock.set(start + timedelta(hours=1))
-    with pytest.raises(ValueError, match=r"expected 2024-03-11T14:30:00\+00:00 or later"):
-        clock.set(start)
-    assert clock.now() == start + timedelta(hours=1)
+def test_a_scaled_clock_runs_as_fast_as_it_is_told_and_knows_the_way_back() -> None:
+    start, anchor = datetime(2024, 3, 11, 13, 30, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC)
+    machine = ScaledClock(anchor + timedelta(seconds=10), datetime.now(UTC), 1e-9)  # stands still, nearly
+    clock = ScaledClock(start, anchor, 300, machine)
+    assert abs(clock.now() - (start + timedelta(seconds=3000))) < timedelta(seconds=1)
+    assert clock.real(start + timedelta(seconds=600)) == anchor + timedelta(seconds=2)
+    with pytest.raises(ValueError, match="above 0"):
+        ScaledClock(start, anchor, 0)
 
 
 def test_clocks_speak_utc() -> None:
     assert SystemClock().now().utcoffset() == timedelta(0)
     new_york = datetime(2024, 7, 1, 9, 30, tzinfo=calendar.NEW_YORK)
-    assert SimulatedClock(new_york).now() == datetime(2024, 7, 1, 13, 30, tzinfo=UTC)
+    clock = ScaledClock(new_york, datetime.now(UTC), 1)
+    assert clock.now().utcoffset() == timedelta(0)
     with pytest.raises(ValueError, match="timezone-aware"):
-        SimulatedClock(datetime(2024, 7, 1, 9, 30))  # noqa: DTZ001
+        ScaledClock(datetime(2024, 7, 1, 9, 30), datetime.now(UTC), 1)  # noqa: DTZ001

@@ -17,6 +17,7 @@ from sqlalchemy.pool import NullPool
 
 from storage.engine import open_engine
 from storage.models import (
+    AgentState,
     Approval,
     Bar,
     CashEvent,
@@ -25,14 +26,18 @@ from storage.models import (
     Equity,
     Fill,
     Instrument,
+    Leadership,
+    Operation,
     Order,
     ParameterVersion,
     Position,
     RegimeReading,
     Run,
+    ScheduledSlot,
     ScreenerResult,
     TradeOutcome,
     Vote,
+    Worker,
 )
 from storage.records import (
     AgentName,
@@ -42,10 +47,12 @@ from storage.records import (
     DeskState,
     Direction,
     ExitReason,
+    OperationKind,
     Operator,
     OrderSide,
     OrderState,
     PositionState,
+    Queue,
     Recommendation,
     RunState,
     SetupType,
@@ -406,19 +413,114 @@ def reading(session: date, direction: Direction, **changes: object) -> RegimeRea
     return RegimeReading(**values | changes)
 
 
-def run(session: date, slot: Slot, minute: int = 0) -> Run:
+def run(session: date, slot: Slot, minute: int = 0, **changes: object) -> Run:
     """A finished step at that minute after the session's close."""
-    return Run(
-        agent="desk",
-        session=session,
-        slot=slot,
-        state=RunState.DONE,
-        summary=f"{slot} of {session}",
-        result={},
-        desk_time=datetime(session.year, session.month, session.day, 21, minute, tzinfo=UTC),
-        seconds=0.25,
-        finished_at=CLOSE,
+    values: dict[str, object] = {
+        "agent": "desk",
+        "session": session,
+        "slot": slot,
+        "state": RunState.DONE,
+        "summary": f"{slot} of {session}",
+        "result": {},
+        "desk_time": datetime(session.year, session.month, session.day, 21, minute, tzinfo=UTC),
+        "seconds": 0.25,
+        "finished_at": CLOSE,
+    }
+    return Run(**values | changes)
+
+
+def unfinished(state: RunState) -> dict[str, Any]:
+    """What a run that has not ended lacks."""
+    return {"state": state, "summary": "", "seconds": None, "finished_at": None}
+
+
+def found_paper(session: Session, **changes: object) -> None:
+    """A desk of the present: no history, no end."""
+    present: dict[str, object] = {
+        "name": "paper",
+        "kind": DeskKind.PAPER,
+        "history_title": "",
+        "history_digest": "",
+        "survivors": False,
+        "last_session": None,
+        "sessions_total": None,
+    }
+    found_desk(session, **present | changes)
+
+
+def leader(**changes: object) -> Leadership:
+    """A runtime that beat just now, by this machine's clock, which is also the test server's."""
+    now = datetime.now(UTC)
+    values: dict[str, object] = {
+        "id": 1,
+        "epoch": 3,
+        "holder": "quorum run 0123",
+        "host": "desk-1",
+        "pid": 4711,
+        "since": now - timedelta(hours=2),
+        "heartbeat_at": now,
+        "ended_at": None,
+        "stop_asked_at": None,
+        "stop_asked_by": None,
+    }
+    return Leadership(**values | changes)
+
+
+def worker(*queues: Queue, seen_s: float = 1.0) -> Worker:
+    """A worker seen that many seconds ago."""
+    now = datetime.now(UTC)
+    return Worker(
+        id=uuid7(),
+        host="desk-1",
+        pid=4712,
+        queues=list(queues),
+        started_at=now - timedelta(hours=1),
+        seen_at=now - timedelta(seconds=seen_s),
     )
+
+
+def scheduled(slot: Slot, due_at: datetime, *agents: AgentName, **changes: object) -> ScheduledSlot:
+    """When a slot is due next and who takes part in it."""
+    values: dict[str, object] = {
+        "slot": slot,
+        "agents": list(agents),
+        "session": due_at.date(),
+        "due_at": due_at,
+        "lacks": "",
+    }
+    return ScheduledSlot(**values | changes)
+
+
+def agent_state(agent: AgentName, **changes: object) -> AgentState:
+    """An agent at rest."""
+    values: dict[str, object] = {
+        "agent_name": agent,
+        "symbol": None,
+        "working_since": None,
+        "paused_by": None,
+        "paused_at": None,
+    }
+    return AgentState(**values | changes)
+
+
+def operation(text: str, at: datetime, **changes: object) -> Operation:
+    values: dict[str, object] = {
+        "id": uuid7(),
+        "at": at,
+        "kind": OperationKind.LED,
+        "who": "desk-1:4711",
+        "text": text,
+    }
+    return Operation(**values | changes)
+
+
+def job(conninfo: str, queue: str, status: str = "todo") -> None:
+    """A job as the queue keeps it; the queue's own triggers find their tables by the search path."""
+    with psycopg.connect(conninfo, options="-c search_path=procrastinate,public") as connection:
+        connection.execute(
+            "insert into procrastinate_jobs (queue_name, task_name, status) values (%s, 'work', %s)",
+            [queue, status],
+        )
 
 
 def screened(session: date, symbol: str, score: str, **changes: object) -> ScreenerResult:

@@ -17,14 +17,18 @@ from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
 from storage import schema
+from storage.desk import Desk
 from storage.embedded import EmbeddedServer
 from storage.errors import OperatorError
 from storage.models import Base
+from storage.records import AgentName, DeskKind, Direction, PositionState, Queue, RunState, Slot
 from storage.server import EmbeddedDatabases
-from tests.storage.desk_builder import execute, scalar
+from tests.storage import desk_builder as build
+from tests.storage.desk_builder import CLOSE, SESSIONS, approved, execute, scalar, terms, writing
 
 ROOT = Path(__file__).resolve().parents[2]
 NEWEST = schema.known_revisions()[-1]
+UNFINISHED = (RunState.QUEUED, RunState.RUNNING)
 
 DUMP = """
     select 'column', table_name, column_name, data_type, is_nullable, column_default, numeric_precision::text,
@@ -105,6 +109,122 @@ def test_up_down_and_up_again_give_the_same_schema(database: str) -> None:
     migrate(database, "upgrade", "head")
     assert dump(database) == made
     assert len(made) > 200
+
+
+# -- desks that hold something -------------------------------------------------------------------------------
+
+Rows = dict[str, list[dict[str, object]]]
+
+
+def rows(conninfo: str) -> Rows:
+    """Every row of every table of ours, each as a mapping of its columns."""
+    tables = "select tablename from pg_tables where schemaname = 'public' and tablename <> 'alembic_version'"
+    with psycopg.connect(conninfo) as connection:
+        return {
+            str(table): [
+                row
+                for (row,) in connection.execute(
+                    f"select to_jsonb(t) from {table} t order by to_jsonb(t)::text".encode()
+                ).fetchall()
+            ]
+            for (table,) in connection.execute(tables.encode()).fetchall()
+        }
+
+
+def narrowed(wide: Rows, to: Rows) -> Rows:
+    """The rows with only the tables and columns of the other."""
+    return {
+        table: [{name: row[name] for name in to[table][0]} for row in wide[table]] if to[table] else []
+        for table in to
+    }
+
+
+@pytest.fixture
+def history(database: str) -> str:
+    """A desk of history in the middle of its work, with something in most tables."""
+    with writing(database) as session:
+        build.found_desk(session)
+        session.add_all([*build.bars("AAPL", ["160", "161", None]), build.deposit("100000.00")])
+        session.add_all([build.run(day, slot) for day in SESSIONS[:3] for slot in (Slot.SETTLE, Slot.DIGEST)])
+        session.add(build.run(SESSIONS[3], Slot.SCREEN, state=RunState.SKIPPED))
+        session.add_all([build.reading(SESSIONS[0], Direction.BULL), build.equity(SESSIONS[0], "100000.00")])
+        session.add(build.screened(SESSIONS[0], "AAPL", "87.5"))
+        made = build.propose(session, terms(), **approved())
+        entry = build.order(made)
+        held = build.position(made, state=PositionState.CLOSED, closed_session=SESSIONS[3])
+        session.add_all([entry, held])
+        session.flush()
+        session.add_all([build.fill(entry, held, "162.0000"), build.outcome(held, "120.50")])
+        build.propose(session, terms(symbol="MSFT"))
+    return database
+
+
+def test_a_desk_made_by_the_first_schema_keeps_every_row(history: str) -> None:
+    written = rows(history)
+    migrate(history, "downgrade", "0001")
+    old = rows(history)
+    assert sum(len(kept) for kept in old.values()) > 25
+    assert old == narrowed(written, old)
+    schema.upgrade(history)
+    new = rows(history)
+    assert narrowed(new, old) == old
+    assert new == written
+    (desk,) = new["desk"]
+    assert (desk["clock_speed"], desk["clock_from"], desk["clock_anchor"]) == (1, None, None)
+    fresh = {"late_s": 0, "attempts": 1, "worker": "", "epoch": None, "asked_by": None, "queued_at": None}
+    assert all({name: run[name] for name in fresh} == fresh for run in new["runs"])
+    assert {table for table in new if table not in old} == {
+        "agent_states",
+        "leadership",
+        "operations",
+        "schedule",
+        "workers",
+    }
+    assert not any(new[table] for table in new if table not in old)
+    with Desk(history) as read:
+        taken = read.snapshot()
+    assert taken is not None
+    assert (taken.header.sessions_done, len(taken.pending), taken.leader) == (3, 1, None)
+
+
+def test_the_first_schema_takes_back_what_it_can_hold_of_a_desk_at_work(database: str) -> None:
+    made = dump(database)
+    old_slots = [Slot.CUTOFF, Slot.SETTLE, Slot.DIGEST]
+    with writing(database) as session:
+        build.found_paper(session)
+        session.add_all([build.leader(), build.worker(Queue.IO), build.operation("leads", CLOSE)])
+        session.add_all(build.agent_state(agent) for agent in AgentName)
+        session.add_all(build.scheduled(slot, CLOSE) for slot in Slot)
+        session.add_all(build.run(SESSIONS[0], slot) for slot in Slot)
+        for number, state in enumerate(RunState, start=1):
+            ended = {"seconds": 0.25, "finished_at": CLOSE} if state not in UNFINISHED else {}
+            changes = {**build.unfinished(state), **ended}
+            session.add_all(build.run(SESSIONS[number], slot, **changes) for slot in old_slots)
+    for queue in Queue:
+        build.job(database, queue)
+    migrate(database, "downgrade", "0001")
+    kept = "select count(*), count(*) filter (where state = 'skipped'), count(distinct slot) from runs"
+    with psycopg.connect(database) as connection:
+        assert connection.execute(kept.encode()).fetchone() == (7 + 3 + 3, 3, 7)
+        columns = "select last_session = first_session, sessions_total, kind from desk"
+        assert connection.execute(columns.encode()).fetchone() == (True, 0, DeskKind.PAPER)
+    assert scalar(database, "select to_regnamespace('procrastinate') is null")
+    migrate(database, "upgrade", "head")
+    assert dump(database) == made
+    assert scalar(database, "select count(*) from runs") == 13
+    assert scalar(database, "select count(*) from procrastinate.procrastinate_jobs") == 0
+    build.job(database, Queue.IO)
+    with Desk(database) as read:
+        taken = read.snapshot()
+    assert taken is not None
+    assert (len(taken.runs), taken.queues[0].waiting, taken.agents) == (13, 1, ())
+
+
+def test_the_queue_lives_in_a_schema_of_its_own(database: str) -> None:
+    where = (
+        "select array_agg(distinct schemaname::text) from pg_tables where tablename like 'procrastinate%%'"
+    )
+    assert scalar(database, where) == ["procrastinate"]
 
 
 def test_a_database_of_a_newer_version_is_named_and_not_touched(database: str) -> None:

@@ -20,8 +20,10 @@ from storage.records import (
     Direction,
     ExitReason,
     LimitCheck,
+    OperationKind,
     OrderState,
     PositionState,
+    Queue,
     Recommendation,
     RunState,
     Slot,
@@ -31,18 +33,31 @@ from storage.records import (
     Volatility,
 )
 from storage.snapshot import (
+    LEADER_SILENT_S,
     AgentRow,
     DeskHeader,
     DeskSnapshot,
     EquityRow,
+    LeaderRow,
+    OperationRow,
+    QueueRow,
     RegimeRow,
     RunRow,
+    SlotRow,
     SpendRow,
     TradeRow,
     TradeTotals,
     VoteRow,
 )
-from storage.snapshot_query import CLOSES_SHOWN, DECIDED_SHOWN, EQUITY_SHOWN, read_approval
+from storage.snapshot_query import (
+    CLOSES_SHOWN,
+    DECIDED_SHOWN,
+    EQUITY_SHOWN,
+    OPERATIONS_SHOWN,
+    RUNS_SHOWN,
+    WORKER_GONE_S,
+    read_approval,
+)
 from tests.storage import desk_builder as build
 from tests.storage.desk_builder import CLOSE, SESSIONS, execute, terms, writing
 
@@ -65,6 +80,14 @@ def founded(database: str) -> str:
     return database
 
 
+@pytest.fixture
+def paper(database: str) -> str:
+    """The connection string of a desk of the present with nothing but its founding."""
+    with writing(database) as session:
+        build.found_paper(session)
+    return database
+
+
 def test_an_empty_database_has_no_snapshot(database: str) -> None:
     desk = Desk(database)
     assert desk.snapshot() is None
@@ -84,6 +107,7 @@ def test_a_desk_just_founded_shows_itself_and_nothing_else(founded: str) -> None
         last_session=SESSIONS[-1],
         session=None,
         desk_time=CLOSE,
+        clock_speed=1.0,
         host_seen_at=None,
         start_equity=Decimal("100000.00"),
         sessions_done=0,
@@ -93,6 +117,11 @@ def test_a_desk_just_founded_shows_itself_and_nothing_else(founded: str) -> None
     assert taken.regime is None
     assert (taken.watch, taken.approvals, taken.positions, taken.trades) == ((), (), (), ())
     assert (taken.equity, taken.agents, taken.runs, taken.pending) == ((), (), (), ())
+    assert (taken.leader, taken.led, taken.schedule, taken.operations) == (None, False, (), ())
+    assert taken.queues == (
+        QueueRow(queue=Queue.IO, waiting=0, running=0, workers=0),
+        QueueRow(queue=Queue.COMPUTE, waiting=0, running=0, workers=0),
+    )
     assert taken.totals == TradeTotals(trades=0, wins=0, mean_r=None, max_drawdown=0.0, denials=())
     assert taken.quota is None
     assert taken.spend == SpendRow(today_usd=Decimal(0), month_usd=Decimal(0), calls=0)
@@ -419,6 +448,13 @@ async def test_each_agent_shows_the_last_session_it_worked(founded: str) -> None
         abstained=0,
         success_rate=1.0,
         latency_ms=2.0,
+        symbol=None,
+        working_since=None,
+        paused_by=None,
+        paused_at=None,
+        failures=0,
+        next_slot=None,
+        next_due_at=None,
     )
     assert (news.last_result, news.tasks, news.abstained) == ("0 done, 2 abstained", 2, 2)
     assert (news.success_rate, news.latency_ms) == (0.0, 2.0)
@@ -451,13 +487,36 @@ def test_runs_come_latest_first(founded: str) -> None:
         (SESSIONS[0], Slot.DIGEST),
     ]
     assert taken[0] == RunRow(
+        agent="desk",
         slot=Slot.SETTLE,
         session=SESSIONS[1],
         state=RunState.DONE,
         summary=f"settle of {SESSIONS[1]}",
         desk_time=datetime(2018, 1, 30, 21, 5, tzinfo=UTC),
+        late_s=0.0,
         seconds=0.25,
+        attempts=1,
+        asked_by=None,
+        finished_at=CLOSE,
     )
+
+
+def test_a_run_that_has_not_ended_shows_what_it_has(founded: str) -> None:
+    with writing(founded) as session:
+        waiting = build.unfinished(RunState.QUEUED)
+        session.add(build.run(SESSIONS[0], Slot.SCREEN, late_s=90.5, attempts=3, asked_by="ada", **waiting))
+    (row,) = snapshot(founded).runs
+    assert (row.state, row.late_s, row.attempts, row.asked_by) == (RunState.QUEUED, 90.5, 3, "ada")
+    assert (row.seconds, row.finished_at, row.summary) == (None, None, "")
+
+
+def test_of_many_runs_the_latest_are_shown(founded: str) -> None:
+    with writing(founded) as session:
+        for number in range(RUNS_SHOWN + 5):
+            session.add(build.run(SESSIONS[0] + timedelta(days=number), Slot.SETTLE))
+    taken = snapshot(founded).runs
+    assert len(taken) == RUNS_SHOWN
+    assert taken[0].session == SESSIONS[0] + timedelta(days=RUNS_SHOWN + 4)
 
 
 def test_spend_counts_today_and_this_month(founded: str) -> None:
@@ -485,3 +544,238 @@ def test_the_next_snapshot_holds_what_was_committed_since(founded: str) -> None:
     assert (len(taken.approvals), len(again.approvals)) == (0, 1)
     assert again.taken_at > taken.taken_at
     desk.close()
+
+
+# -- the machine ---------------------------------------------------------------------------------------------
+
+
+def test_the_clock_of_a_paper_desk_is_the_walls(paper: str) -> None:
+    taken = snapshot(paper)
+    assert taken.header.desk_time == taken.taken_at
+    assert (taken.header.kind, taken.header.history_title) == (DeskKind.PAPER, "")
+    assert (taken.header.last_session, taken.header.sessions_total) == (None, None)
+
+
+@pytest.mark.parametrize("speed", [60.0, 1.0, 0.5])
+def test_an_accelerated_clock_runs_on_from_its_anchor(paper: str, speed: float) -> None:
+    start = datetime(2026, 1, 5, 14, 0, tzinfo=UTC)
+    anchor = datetime.now(UTC) - timedelta(seconds=100)
+    execute(
+        paper, "update desk set clock_speed = %s, clock_from = %s, clock_anchor = %s", speed, start, anchor
+    )
+    taken = snapshot(paper)
+    expected = start + (taken.taken_at - anchor) * speed
+    assert abs(taken.header.desk_time - expected) <= timedelta(microseconds=1)
+    assert taken.header.clock_speed == speed
+
+
+def test_the_clock_of_history_stands_where_its_last_step_left_it(founded: str) -> None:
+    assert snapshot(founded).header.desk_time == CLOSE
+
+
+def test_the_leader_is_shown_as_it_registered(paper: str) -> None:
+    with writing(paper) as session:
+        made = build.leader(stop_asked_at=CLOSE, stop_asked_by="ada")
+        session.add(made)
+    taken = snapshot(paper)
+    assert taken.leader == LeaderRow(
+        epoch=3,
+        host="desk-1",
+        pid=4711,
+        since=made.since,
+        heartbeat_at=made.heartbeat_at,
+        ended_at=None,
+        stop_asked_at=CLOSE,
+        stop_asked_by="ada",
+    )
+    assert taken.led
+    assert taken.header.host_seen_at == made.heartbeat_at  # the leader drives the desk
+
+
+def test_a_leader_is_gone_when_it_says_so_or_falls_silent(paper: str) -> None:
+    with writing(paper) as session:
+        session.add(build.leader(ended_at=datetime.now(UTC)))
+    taken = snapshot(paper)
+    assert (taken.led, taken.leader is not None) == (False, True)
+    assert taken.leader is not None
+    assert taken.leader.stop_asked_by == ""
+    silent = timedelta(seconds=LEADER_SILENT_S + 1)
+    execute(paper, "update leadership set ended_at = null, heartbeat_at = now() - %s", silent)
+    assert not snapshot(paper).led
+    execute(paper, "update leadership set heartbeat_at = now() - interval '2 s'")
+    assert snapshot(paper).led
+
+
+def test_queues_show_their_jobs_and_the_workers_seen_lately(paper: str) -> None:
+    execute(
+        paper,
+        "set search_path to procrastinate, public; select procrastinate_defer_jobs_v1(array["
+        " row('io', 'work', 0, null, null, '{}', null)::procrastinate_job_to_defer_v1,"
+        " row('io', 'work', 0, null, null, '{}', null)::procrastinate_job_to_defer_v1,"
+        " row('compute', 'work', 0, null, null, '{}', null)::procrastinate_job_to_defer_v1])",
+    )
+    for queue, status in (
+        ("io", "doing"),
+        ("io", "succeeded"),
+        ("compute", "failed"),
+        ("compute", "cancelled"),
+        ("of_somebody_else", "todo"),
+    ):
+        build.job(paper, queue, status)
+    with writing(paper) as session:
+        session.add_all([build.worker(Queue.IO, Queue.COMPUTE), build.worker(Queue.IO)])
+        session.add(build.worker(Queue.COMPUTE, seen_s=WORKER_GONE_S + 5))
+    assert snapshot(paper).queues == (
+        QueueRow(queue=Queue.IO, waiting=2, running=1, workers=2),
+        QueueRow(queue=Queue.COMPUTE, waiting=1, running=0, workers=1),
+    )
+
+
+def test_the_schedule_is_in_the_order_it_falls_due(paper: str) -> None:
+    noon = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)
+    with writing(paper) as session:
+        session.add(build.scheduled(Slot.SETTLE, noon + timedelta(hours=5)))
+        session.add(build.scheduled(Slot.NEWS, noon, AgentName.NEWS, lacks="no news without a key"))
+        session.add(build.scheduled(Slot.LEARN, noon, AgentName.LEARNING))
+    taken = snapshot(paper).schedule
+    assert [row.slot for row in taken] == [Slot.LEARN, Slot.NEWS, Slot.SETTLE]
+    assert taken[1] == SlotRow(
+        slot=Slot.NEWS,
+        session=noon.date(),
+        due_at=noon,
+        agents=(AgentName.NEWS,),
+        lacks="no news without a key",
+    )
+    assert taken[2].agents == ()
+
+
+def test_operations_come_latest_first_and_only_the_last_few(paper: str) -> None:
+    with writing(paper) as session:
+        for number in range(OPERATIONS_SHOWN + 2):
+            session.add(build.operation(f"number {number}", CLOSE + timedelta(minutes=number)))
+        pause = {"kind": OperationKind.PAUSE, "who": "ada"}
+        session.add(build.operation("news paused", CLOSE - timedelta(days=1), **pause))
+        session.add(build.operation("regime paused", CLOSE + timedelta(days=1), **pause))
+    taken = snapshot(paper).operations
+    assert len(taken) == OPERATIONS_SHOWN
+    assert taken[0] == OperationRow(
+        at=CLOSE + timedelta(days=1), kind=OperationKind.PAUSE, who="ada", text="regime paused"
+    )
+    assert [row.text for row in taken[1:3]] == ["number 31", "number 30"]
+
+
+# -- agents of a desk with a schedule ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def scheduled(paper: str) -> str:
+    """A paper desk whose evening has two slots of research and one that all but it take part in."""
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    with writing(paper) as session:
+        session.add_all(build.agent_state(agent) for agent in AgentName)
+        session.add_all(
+            [
+                build.scheduled(Slot.SCREEN, tomorrow + timedelta(minutes=5), AgentName.RESEARCH),
+                build.scheduled(
+                    Slot.DELIBERATE, tomorrow, AgentName.RESEARCH, AgentName.STRATEGY, AgentName.RISK
+                ),
+                build.scheduled(Slot.REGIME, tomorrow - timedelta(minutes=5), AgentName.REGIME),
+                build.scheduled(Slot.SETTLE, tomorrow - timedelta(minutes=10)),
+            ]
+        )
+    return paper
+
+
+def agents(conninfo: str) -> dict[AgentName, AgentRow]:
+    return {row.agent: row for row in snapshot(conninfo).agents}
+
+
+def test_every_agent_is_there_before_its_first_run(scheduled: str) -> None:
+    taken = snapshot(scheduled)
+    assert [row.agent for row in taken.agents] == list(AgentName)
+    due = {row.slot: row.due_at for row in taken.schedule}
+    research, news = taken.agents[1:3]
+    assert research == AgentRow(
+        agent=AgentName.RESEARCH,
+        source="",
+        last_session=None,
+        last_result="",
+        tasks=0,
+        abstained=0,
+        success_rate=None,
+        latency_ms=None,
+        symbol=None,
+        working_since=None,
+        paused_by=None,
+        paused_at=None,
+        failures=0,
+        next_slot=Slot.DELIBERATE,
+        next_due_at=due[Slot.DELIBERATE],
+    )
+    assert (news.next_slot, news.next_due_at) == (None, None)  # it takes part in nothing
+
+
+def test_an_agent_shows_its_last_ended_run_its_work_and_its_pause(scheduled: str) -> None:
+    with writing(scheduled) as session:
+        session.add(build.run(SESSIONS[0], Slot.SCREEN, 1, summary="12 near a setup", seconds=1.5))
+        session.add(build.run(SESSIONS[0], Slot.SETTLE, 30, summary="nobody's"))
+        session.add(build.run(SESSIONS[1], Slot.SCREEN, **build.unfinished(RunState.RUNNING)))
+    execute(
+        scheduled,
+        "update agent_states set symbol = 'AAPL', working_since = %s, paused_by = 'ada', paused_at = %s"
+        " where agent_name = 'research'",
+        CLOSE,
+        CLOSE + timedelta(minutes=1),
+    )
+    by_name = agents(scheduled)
+    research = by_name[AgentName.RESEARCH]
+    assert (research.last_session, research.last_result) == (SESSIONS[0], "12 near a setup")
+    assert research.latency_ms == pytest.approx(1500)
+    assert (research.symbol, research.working_since) == ("AAPL", CLOSE)
+    assert (research.paused_by, research.paused_at) == ("ada", CLOSE + timedelta(minutes=1))
+    assert by_name[AgentName.STRATEGY].last_result == ""
+
+
+def test_a_run_of_many_agents_is_the_last_result_of_each(scheduled: str) -> None:
+    with writing(scheduled) as session:
+        session.add(build.run(SESSIONS[0], Slot.SCREEN, 1))
+        failed = {"state": RunState.FAILED, "summary": "the model hung up", "seconds": None}
+        session.add(build.run(SESSIONS[0], Slot.DELIBERATE, 2, **failed))
+    by_name = agents(scheduled)
+    for name in (AgentName.RESEARCH, AgentName.STRATEGY, AgentName.RISK):
+        assert (by_name[name].last_result, by_name[name].failures) == ("the model hung up", 1)
+        assert by_name[name].latency_ms is None
+    assert (by_name[AgentName.REGIME].last_result, by_name[AgentName.REGIME].failures) == ("", 0)
+
+
+@given(
+    states=st.lists(
+        st.sampled_from([RunState.DONE, RunState.FAILED, RunState.SKIPPED, RunState.QUEUED]), max_size=12
+    )
+)
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_failures_in_a_row_are_those_after_the_last_run_that_was_done(
+    scheduled: str, states: list[RunState]
+) -> None:
+    expected = 0
+    with writing(scheduled) as session:
+        for number, state in enumerate(states):
+            expected = 0 if state is RunState.DONE else expected + (state is RunState.FAILED)
+            day = SESSIONS[0] + timedelta(days=number)
+            session.add(build.run(day, Slot.REGIME, state=state))
+            # The failures of others do not count.
+            session.add(build.run(day, Slot.DELIBERATE, 5, state=RunState.FAILED))
+    found = agents(scheduled)[AgentName.REGIME].failures
+    execute(scheduled, "delete from runs")
+    assert found == expected
+
+
+async def test_an_agent_with_a_schedule_keeps_the_counts_of_its_last_day(scheduled: str) -> None:
+    with writing(scheduled) as session:
+        build.deliberate(session, "AAPL", SESSIONS[0])
+        session.add(build.run(SESSIONS[0], Slot.DELIBERATE, 2, summary="1 proposal", seconds=0.5))
+    async with build.transaction(scheduled) as session:
+        await AgentMemory(session).store_metrics(SESSIONS[0], now=CLOSE)
+    research = agents(scheduled)[AgentName.RESEARCH]
+    assert (research.source, research.tasks, research.success_rate) == ("rules", 1, 1.0)
+    assert (research.last_result, research.latency_ms) == ("1 proposal", 500.0)

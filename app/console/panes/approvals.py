@@ -84,13 +84,12 @@ class ApprovalsPane(TablePane):
             )
 
     def nothing(self, view: View) -> list[Line]:
-        return [
-            line(),
-            line(Piece(" nothing waits for a verdict", Tone.STRONG)),
-            line(
-                Piece(" proposals arrive after a session's close, when the desk has deliberated", Tone.MUTED)
-            ),
-        ]
+        return self.missing(
+            view,
+            "nothing waits for a verdict",
+            "deliberate",
+            "proposals arrive after a session's close, when the desk has deliberated",
+        )
 
     def facts(self, view: View) -> str:
         snapshot = view.state.snapshot

@@ -9,9 +9,10 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
 
-from app.console.figures import utc
+from app.console.figures import minute, utc
 from app.console.layout import PaneId
-from app.console.state import Link, View
+from app.console.machine import comes
+from app.console.state import Link, View, lives
 from app.console.text import Line, Tone, line, paragraph
 from app.console.widgets.lines import LinesView
 from app.console.widgets.table import Column, Row, Table
@@ -80,18 +81,30 @@ class Pane(Vertical, Generic[Body_co], inherit_bindings=False):
         """What the lower edge says beside the time of the data."""
         return ""
 
+    def as_of(self, view: View) -> str:
+        """As of when the numbers are: most are as of the last close."""
+        session = view.state.snapshot.header.session if view.state.snapshot else None
+        return f"as of {session} close" if session else "no session settled yet"
+
+    def read_at(self, view: View) -> str:
+        """As of when the desk was read, where the numbers are those of the machine now and not of a close."""
+        snapshot = view.state.snapshot
+        if snapshot is None or not lives(snapshot):
+            return Pane.as_of(self, view)
+        return f"as of {minute(snapshot.taken_at)}"
+
     def subtitle(self, view: View) -> None:
         """Every pane says on its lower edge as of when its numbers are."""
         snapshot = view.state.snapshot
         if snapshot is None:
             parts = [self.facts(view)]
         else:
-            day = f"{snapshot.header.session} close" if snapshot.header.session else "no session yet"
+            day = self.as_of(view)
             # The second at which the desk was read stands here only once it is old: it changes with every
             # snapshot, and each change of the frame repaints the whole pane.
-            parts = [self.facts(view), f"as of {day}"]
+            parts = [self.facts(view), day]
             if view.state.link is Link.AWAY:
-                parts = [f"{view.glyphs.stale} last good {utc(snapshot.taken_at)}", f"as of {day}"]
+                parts = [f"{view.glyphs.stale} last good {utc(snapshot.taken_at)}", day]
         room = self.size.width - 6
         if len(" · ".join(filter(None, parts))) > room:
             parts = parts[-1:]
@@ -135,6 +148,18 @@ class TablePane(Pane[Table]):
     def nothing(self, view: View) -> list[Line]:
         """What is missing, and when it comes."""
         raise NotImplementedError
+
+    def missing(self, view: View, what: str, slot: str, otherwise: str) -> list[Line]:
+        """What is missing; then, on a desk with a schedule, when the slot comes that brings it."""
+        width = max(self.body.room - 1, 24)
+        snapshot = view.state.snapshot
+        when = comes(view, slot) if snapshot is not None and lives(snapshot) else ""
+        return [
+            line(),
+            *paragraph(what, width, indent=1, tone=Tone.STRONG),
+            *paragraph(otherwise, width, indent=1, tone=Tone.MUTED),
+            *paragraph(when, width, indent=1, tone=Tone.ACCENT),
+        ]
 
 
 class LinesPane(Pane[LinesView]):

@@ -1,17 +1,20 @@
-"""The detail of the row under the cursor: a symbol, an approval's card, a position, a run."""
+"""The detail of the row under the cursor: a symbol, a card, a position, an agent, a line of the log."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from app.console.agent_card import agent_lines
 from app.console.card import card_lines
-from app.console.figures import money, number, percent, price, signed, trend, utc
+from app.console.figures import full, money, number, percent, price, signed, trend
 from app.console.layout import PaneId
+from app.console.machine import slot_words
 from app.console.panes.approvals import decided_line, fate
 from app.console.panes.base import LinesPane
+from app.console.panes.log import kind_words, operation_key, run_key, run_notes, run_state
 from app.console.panes.watch import THESIS_TONES, bar_age
 from app.console.state import View
-from app.console.text import Line, Piece, Tone, clean, labelled, line, outside, paragraph, sparkline
+from app.console.text import Line, Piece, Tone, labelled, line, outside, paragraph, sparkline
 
 if TYPE_CHECKING:
     from storage.snapshot import ApprovalRow, DeskSnapshot, PositionRow, RunRow, WatchRow
@@ -36,30 +39,13 @@ class DetailPane(LinesPane):
                     if position is not None:
                         return self._position(position, snapshot, view, width)
                 case PaneId.LOG:
-                    run = next(
-                        (r for r in snapshot.runs if f"{r.session} {r.slot.value}" == chosen.key), None
-                    )
-                    if run is not None:
-                        return self._run(run, width)
-                    for event in view.state.events:
-                        if event.key == chosen.key:
-                            title = Piece("console fault" if event.bad else "console note", Tone.STRONG)
-                            return [
-                                line(title, f" at {utc(event.at)}"),
-                                line(),
-                                *paragraph(event.text, width),
-                            ]
+                    entry = self._entry(chosen.key, snapshot, view, width)
+                    if entry:
+                        return entry
                 case PaneId.AGENTS:
-                    for agent in snapshot.agents:
-                        if agent.agent.value == chosen.key:
-                            return [
-                                line(
-                                    Piece(agent.agent.value, Tone.STRONG),
-                                    f" on {agent.last_session or 'no session'}",
-                                ),
-                                line(),
-                                *paragraph(agent.last_result, width),
-                            ]
+                    agent = next((row for row in snapshot.agents if row.agent.value == chosen.key), None)
+                    if agent is not None:
+                        return agent_lines(agent, view, width)
                 case _:
                     symbol = next((row for row in snapshot.watch if row.symbol == chosen.key), None)
                     if symbol is not None:
@@ -130,11 +116,34 @@ class DetailPane(LinesPane):
         watched = next((watch for watch in snapshot.watch if watch.symbol == row.symbol), None)
         return lines if watched is None else [*lines, line(), *self._symbol(watched, view, width)]
 
-    def _run(self, row: RunRow, width: int) -> list[Line]:
+    def _entry(self, key: str, snapshot: DeskSnapshot, view: View, width: int) -> list[Line]:
+        """The line of the log that goes by this key; nothing when it has scrolled out of what is kept."""
+        for run in snapshot.runs:
+            if run_key(run) == key:
+                return self._run(run, snapshot, view, width)
+        for row in snapshot.operations:
+            if operation_key(row) == key:
+                return [
+                    line(Piece("desk: ", Tone.STRONG), kind_words(row), f" at {full(row.at)}"),
+                    labelled("by", outside(row.who)),
+                    line(),
+                    *paragraph(row.text, width),
+                ]
+        for event in view.state.events:
+            if event.key == key:
+                title = Piece("console fault" if event.bad else "console note", Tone.STRONG)
+                return [line(title, f" at {full(event.at)}"), line(), *paragraph(event.text, width)]
+        return []
+
+    def _run(self, row: RunRow, snapshot: DeskSnapshot, view: View, width: int) -> list[Line]:
+        notes = ", ".join(run_notes(row, snapshot.header))
         return [
-            line(Piece(row.slot.value, Tone.STRONG), f" of {row.session}, {row.state.value}"),
-            labelled("desk time", f"{row.desk_time:%Y-%m-%d %H:%M}Z"),
-            labelled("took", f"{row.seconds:.2f} s"),
+            line(Piece(slot_words(row.slot), Tone.STRONG), f" of {row.session}  ", run_state(row, view)),
+            labelled("due", f"{full(row.desk_time)[:16]}Z", Piece(" by the desk's clock", Tone.MUTED)),
+            labelled("finished", full(row.finished_at) if row.finished_at else "not yet"),
+            labelled("took", "-" if row.seconds is None else f"{row.seconds:.2f} s"),
+            labelled("done for", outside(row.agent)),
+            *([labelled("note", outside(notes, Tone.WARN))] if notes else []),
             line(),
-            *paragraph(clean(row.summary), width),
+            *paragraph(row.summary, width),
         ]

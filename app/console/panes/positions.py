@@ -9,7 +9,7 @@ from app.console.figures import money, percent, price, signed
 from app.console.layout import PaneId
 from app.console.panes.base import TablePane
 from app.console.state import View
-from app.console.text import Line, Piece, Tone, line, outside
+from app.console.text import Line, Piece, Tone, outside
 from app.console.widgets.table import Column, Row
 
 if TYPE_CHECKING:
@@ -86,15 +86,12 @@ class PositionsPane(TablePane):
         return Row(key=f"{row.symbol} {row.exit_session}", cells=(outside(text, tone),), rule=True)
 
     def nothing(self, view: View) -> list[Line]:
-        return [
-            line(),
-            line(Piece(" no position is open and no trade has closed", Tone.STRONG)),
-            line(
-                Piece(
-                    " an approved card becomes a position at the next open, inside its price band", Tone.MUTED
-                )
-            ),
-        ]
+        return self.missing(
+            view,
+            "no position is open and no trade has closed",
+            "open",
+            "an approved card becomes a position at the next open, inside its price band",
+        )
 
     def facts(self, view: View) -> str:
         snapshot = view.state.snapshot

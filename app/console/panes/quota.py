@@ -8,20 +8,23 @@ from app.console.figures import money, percent
 from app.console.layout import PaneId
 from app.console.panes.base import LinesPane
 from app.console.panes.regime import meter
-from app.console.state import View
+from app.console.state import View, lives
 from app.console.text import Line, Piece, Tone, labelled, line, paragraph
 
 if TYPE_CHECKING:
     from storage.snapshot import QuotaRow, SpendRow
 
 NO_VENDOR = "no vendor is asked on a HISTORY desk: 0 calls; the free FMP plan's meter starts with a live desk"
-NO_SPEND = "$0.00: every agent answered by rules; no model was called"
+ASKS_NOBODY = "this desk asks no vendor: 0 calls"
+NO_SPEND = "$0.00: no model was called; agents answer by rules"
 
 
 def quota_lines(quota: QuotaRow | None, view: View, width: int) -> list[Line]:
     heading = line(Piece("FMP CALLS, 24 h", Tone.HEAD))
     if quota is None:
-        return [heading, *paragraph(NO_VENDOR, width)]
+        snapshot = view.state.snapshot
+        note = ASKS_NOBODY if snapshot is not None and lives(snapshot) else NO_VENDOR
+        return [heading, *paragraph(note, width)]
     share = quota.used / quota.limit if quota.limit else 1.0
     tone = Tone.BAD if share >= 0.9 else Tone.WARN if share >= 0.7 else Tone.GOOD
     note = (
@@ -54,3 +57,6 @@ class QuotaPane(LinesPane):
         snapshot = view.state.snapshot
         assert snapshot is not None
         return [*quota_lines(snapshot.quota, view, width), line(), *spend_lines(snapshot.spend, width)]
+
+    def as_of(self, view: View) -> str:
+        return self.read_at(view)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from app.console.figures import money, percent, price, signed
 from app.console.glyphs import Glyphs
 from app.console.layout import PaneId
+from app.console.machine import comes
 from app.console.panes.base import LinesPane
-from app.console.state import View
+from app.console.state import View, lives
 from app.console.text import Line, Piece, Tone, clean, labelled, line, outside, paragraph, sparkline
 
 if TYPE_CHECKING:
@@ -46,10 +47,14 @@ class RegimePane(LinesPane):
     def content(self, view: View, width: int) -> list[Line]:
         snapshot = view.state.snapshot
         assert snapshot is not None
-        return [*self._regime(snapshot, view.glyphs, width), *self._equity(snapshot, view.glyphs, width)]
+        return [*self._regime(view, snapshot, width), *self._equity(view, snapshot, width)]
 
-    def _regime(self, snapshot: DeskSnapshot, glyphs: Glyphs, width: int) -> list[Line]:
-        regime = snapshot.regime
+    def _when(self, view: View, snapshot: DeskSnapshot, slot: str, width: int) -> list[Line]:
+        """When a slot of the schedule brings what is missing; a replay has no schedule."""
+        return paragraph(comes(view, slot), width, tone=Tone.ACCENT) if lives(snapshot) else []
+
+    def _regime(self, view: View, snapshot: DeskSnapshot, width: int) -> list[Line]:
+        regime, glyphs = snapshot.regime, view.glyphs
         if regime is None:
             return [
                 line(Piece("not read yet", Tone.STRONG)),
@@ -58,6 +63,7 @@ class RegimePane(LinesPane):
                     width,
                     tone=Tone.MUTED,
                 ),
+                *self._when(view, snapshot, "regime", width),
                 line(),
             ]
         volatility = regime.volatility_value
@@ -79,10 +85,14 @@ class RegimePane(LinesPane):
             line(),
         ]
 
-    def _equity(self, snapshot: DeskSnapshot, glyphs: Glyphs, width: int) -> list[Line]:
-        start = snapshot.header.start_equity
+    def _equity(self, view: View, snapshot: DeskSnapshot, width: int) -> list[Line]:
+        start, glyphs = snapshot.header.start_equity, view.glyphs
         if not snapshot.equity:
-            return [labelled("equity", money(start)), line(Piece("no session settled yet", Tone.MUTED))]
+            return [
+                labelled("equity", money(start)),
+                line(Piece("no session settled yet", Tone.MUTED)),
+                *self._when(view, snapshot, "settle", width),
+            ]
         last = snapshot.equity[-1]
         gain = float(last.equity / start - 1) if start else 0.0
         worst = snapshot.totals.max_drawdown

@@ -78,11 +78,7 @@ class WatchPane(TablePane):
                 line(Piece(" nothing matches ", Tone.MUTED), Piece(clean(view.needle), Tone.STRONG)),
                 line(Piece(" esc clears the filter", Tone.MUTED)),
             ]
-        return [
-            line(),
-            line(Piece(" nothing is watched yet", Tone.STRONG)),
-            line(outside(f" {_last_screen(view)}", Tone.MUTED)),
-        ]
+        return self.missing(view, "nothing is watched yet", "screen", _last_screen(view))
 
     def facts(self, view: View) -> str:
         snapshot = view.state.snapshot
@@ -99,7 +95,7 @@ class WatchPane(TablePane):
 def _last_screen(view: View) -> str:
     """What the last screen found, in its own words."""
     runs = view.state.snapshot.runs if view.state.snapshot else ()
-    screen = next((run for run in runs if run.slot.value == "screen"), None)
+    screen = next((run for run in runs if run.slot.value == "screen" and run.state.value == "done"), None)
     if screen is None:
         return "the first screen comes after the next session's close"
     return f"the screen of {screen.session} saw {screen.summary}; a symbol needs 200 sessions of data"

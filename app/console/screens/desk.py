@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import events, on
 from textual.app import ComposeResult
@@ -19,6 +19,7 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from app.console.actions import Scope, bindings_for
+from app.console.commands import AgentCommand
 from app.console.layout import (
     MIN_HEIGHT,
     MIN_WIDTH,
@@ -31,7 +32,7 @@ from app.console.layout import (
     plan,
     size_class,
 )
-from app.console.messages import RefreshAsked, ReviewAsked, UndoAsked
+from app.console.messages import AgentTold, RefreshAsked, ReviewAsked, UndoAsked
 from app.console.notes import banner_line, banner_text, footer_line
 from app.console.panes.agents import AgentsPane
 from app.console.panes.approvals import ApprovalsPane, pending_note
@@ -42,11 +43,14 @@ from app.console.panes.positions import PositionsPane
 from app.console.panes.quota import QuotaPane
 from app.console.panes.regime import RegimePane
 from app.console.panes.watch import WatchPane
-from app.console.state import Selection, View
+from app.console.state import Selection, View, lives
 from app.console.strip import DeskStrip
 from app.console.text import Piece, Tone, line
 from app.console.widgets.lines import LineRow, LinesView
 from app.console.widgets.table import Table
+
+if TYPE_CHECKING:
+    from storage.snapshot import AgentRow
 
 PANES = (WatchPane, ApprovalsPane, PositionsPane, RegimePane, QuotaPane, AgentsPane, LogPane, DetailPane)
 TOO_SMALL = f"need {MIN_WIDTH}x{MIN_HEIGHT}"
@@ -149,9 +153,15 @@ class DeskScreen(Screen[None], inherit_bindings=False):
         """A second has passed: only what counts time is shown again."""
         view = self.view
         self._show_strip(view)
-        for pane in (self.pane(PaneId.APPROVALS), self.pane(PaneId.DETAIL)):
-            if view.state.snapshot is not None and view.state.snapshot.pending:
-                pane.show(view)
+        snapshot = view.state.snapshot
+        if snapshot is None:
+            return
+        if snapshot.pending:
+            self.pane(PaneId.APPROVALS).show(view)
+        if lives(snapshot):
+            self.pane(PaneId.AGENTS).show(view)
+        if snapshot.pending or lives(snapshot):
+            self.pane(PaneId.DETAIL).show(view)
 
     def _show_strip(self, view: View) -> None:
         self._strip.show(view, self.size.width)
@@ -363,6 +373,32 @@ class DeskScreen(Screen[None], inherit_bindings=False):
         index = (keys.index(table.cursor_key) + step) % len(keys) if visited else 0 if step > 0 else -1
         self.choose(PaneId.APPROVALS)
         table.select(keys[index])
+
+    def action_pause_agent(self) -> None:
+        row = self._chosen_agent()
+        if row is not None:
+            paused = row.paused_by is not None
+            command = AgentCommand.RESUME if paused else AgentCommand.PAUSE
+            self.post_message(AgentTold(command, row.agent))
+
+    def action_run_agent(self) -> None:
+        row = self._chosen_agent()
+        if row is not None:
+            self.post_message(AgentTold(AgentCommand.RUN_NOW, row.agent))
+
+    def _chosen_agent(self) -> AgentRow | None:
+        """The agent under the cursor of its pane, also while its detail is in front; else say where it is."""
+        snapshot, chosen = self._view_of_app().state.snapshot, self.selection
+        in_front = self.front in (PaneId.AGENTS, PaneId.DETAIL)
+        if snapshot is not None and in_front and chosen is not None and chosen.kind is PaneId.AGENTS:
+            row = next((row for row in snapshot.agents if row.agent.value == chosen.key), None)
+            if row is not None and lives(snapshot):
+                return row
+            if row is not None:
+                self.notify("a replay runs its agents by itself: none can be paused or hurried", timeout=5)
+                return None
+        self.notify(f"go to the agents pane ({PaneId.AGENTS.key}) and choose one", timeout=5)
+        return None
 
     def action_undo(self) -> None:
         self.post_message(UndoAsked())

@@ -10,20 +10,20 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 
 from app.console.actions import Scope, actions_for
-from app.console.notes import AFTER_QUIT
 from app.console.text import Line, Piece, Tone, line, paragraph
 from app.console.widgets.lines import LinesView
 
 KEYS = 11
 MEANING = (
-    "A HISTORY desk replays real prices; nothing is traded. Every proposal waits for a verdict; "
-    "no answer rejects it. Numbers carry the session and the time they are of."
+    "A HISTORY desk replays real prices; nothing is traded. A PAPER desk lives in the present: a runtime "
+    "leads it and stays when the console leaves. Every proposal waits for a verdict; no answer rejects it. "
+    "Numbers carry the session and the time they are of."
 )
 
 
 def help_lines(width: int) -> list[Line]:
     """Every action with its keys, by where it applies."""
-    lines: list[Line] = [*paragraph(MEANING, width), *paragraph(AFTER_QUIT, width), line()]
+    lines: list[Line] = [*paragraph(MEANING, width), line()]
     for scope in Scope:
         lines.append(line(Piece(scope.value, Tone.HEAD)))
         for action in actions_for(scope):

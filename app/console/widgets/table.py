@@ -95,6 +95,12 @@ class Table(LinesView):
         """Index of the row under the cursor, -1 while there is none."""
         return self._cursor if self._cursor < len(self.rows) else -1
 
+    def set_columns(self, columns: Sequence[Column]) -> None:
+        """Take other columns; the rows for them must follow. The cursor finds its key in those."""
+        if tuple(columns) != self.columns:
+            self.columns, self.rows = tuple(columns), ()
+            self.refresh()
+
     def set_rows(self, rows: Sequence[Row], *, empty: Sequence[Line] = ()) -> None:
         """Show other rows, or the `empty` lines where there are none; the cursor stays on its key."""
         before = [self._line(y) for y in range(self.size.height)]

@@ -1,0 +1,109 @@
+"""`quorum run` and `quorum worker`: the processes that keep a desk going."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import partial
+
+from app.runtime.child import child_command, run_until_signalled, watch_lifeline
+from app.runtime.jobs import Executor
+from app.runtime.leader import check_clock
+from app.runtime.live import find_live_desk, open_live_desk
+from app.runtime.one_per_home import only_one, refuse_second
+from app.runtime.outage import through_outages
+from app.runtime.runtime import Runtime
+from app.runtime.worker import Worker
+from app.settings import Settings, load_settings
+from app.wiring import desk_parts, rehearsal, sources, workbench
+from storage.engine import open_engine
+from storage.errors import OperatorError
+from storage.leadership import connect, database_now, this_process
+from storage.records import Queue
+from storage.server import Server, open_server
+
+
+def run_runtime(desk: str, *, standby: bool) -> None:
+    """Lead the desk, or stand by until it may, until stopped. Raises OperatorError."""
+    _log_to_stderr()
+    settings = load_settings()
+    server = open_server(settings.home, settings.database_url)
+    with only_one(settings.home, desk) as first:
+        if not first and not standby:
+            raise refuse_second(settings.home, desk)
+        asyncio.run(_run(settings, server, desk))
+
+
+def run_worker(desk: str, queues: str, *, lifeline: bool) -> None:
+    """Take jobs of some queues of the desk until stopped. Raises OperatorError."""
+    _log_to_stderr()
+    asked = _queues(queues)
+    settings = load_settings()
+    server = open_server(settings.home, settings.database_url)
+    if not server.has_desk(desk):
+        raise OperatorError(f"there is no desk {desk}", "start its runtime first: quorum run")
+    asyncio.run(_work(settings, server, desk, asked, lifeline=lifeline))
+
+
+async def _run(settings: Settings, server: Server, name: str) -> None:
+    rehearsed = rehearsal(settings)
+    desk = await through_outages(
+        server,
+        lambda: open_live_desk(server, name, start_equity=settings.start_equity, rehearsal=rehearsed),
+    )
+    runtime = Runtime(
+        server=server,
+        desk=desk,
+        parts=desk_parts(settings, desk.kind),
+        sources=sources(settings, rehearsed.pack if rehearsed else None),
+        bench=partial(workbench, settings, desk, rehearsed),
+        child=child_command(name),
+    )
+    await run_until_signalled(runtime.run)
+
+
+async def _work(
+    settings: Settings, server: Server, name: str, queues: Sequence[Queue], *, lifeline: bool
+) -> None:
+    rehearsed = rehearsal(settings)
+    conninfo = server.conninfo(server.desk_database(name))
+    desk = await through_outages(server, lambda: find_live_desk(conninfo, rehearsed))
+    identity = this_process("worker")
+    async with await connect(conninfo, identity) as connection:
+        check_clock(await database_now(connection), datetime.now(UTC))
+    engine = open_engine(conninfo, application=identity.name)
+    executor = Executor(engine, partial(workbench, settings, desk, rehearsed), str(identity))
+    worker = Worker(conninfo, identity, queues, executor.carry_out)
+
+    async def until(stop: asyncio.Event) -> None:
+        if lifeline:
+            watch_lifeline(sys.stdin, stop)
+        await worker.run(stop)
+
+    try:
+        await run_until_signalled(until)
+    finally:
+        await engine.dispose()
+
+
+def _queues(words: str) -> list[Queue]:
+    """The queues named in a list with commas. Raises OperatorError."""
+    asked = [word.strip() for word in words.split(",") if word.strip()]
+    known = [queue.value for queue in Queue]
+    for word in asked:
+        if word not in known:
+            raise OperatorError(f"there is no queue {word!r}", f"the queues are {', '.join(known)}")
+    if not asked:
+        raise OperatorError("no queue is named", f"the queues are {', '.join(known)}")
+    return [Queue(word) for word in dict.fromkeys(asked)]
+
+
+def _log_to_stderr() -> None:
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    for chatty in ("alembic", "apscheduler", "procrastinate", "psycopg.pool", "httpx"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)

@@ -1,0 +1,142 @@
+"""What the operator tells the desk: each in a thread, on a connection of its own, answered by one message."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+from typing import TYPE_CHECKING, TypeVar
+
+from textual.message import Message
+
+from app.console.feed import DeskPort, OpenDesk, first_line
+from app.console.messages import CommandTaken, StopTaken, VerdictTaken
+from app.console.state import LastVerdict
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from app.console.screens.review import Verdict
+    from storage.records import AgentName, CommandReceipt, Operator, VerdictReceipt
+
+Receipt = TypeVar("Receipt")
+
+REJECT_REASON = "other"  # the review asks for none; the desk's log wants one
+
+
+class AgentCommand(StrEnum):
+    """What can be told to an agent; the values are how the log calls them."""
+
+    PAUSE = "pause"
+    RESUME = "resume"
+    RUN_NOW = "run now"
+
+
+class Commands:
+    """Gives the operator's commands; `run` starts a piece of work in a thread, `post` brings its receipt."""
+
+    def __init__(
+        self,
+        *,
+        open_desk: OpenDesk,
+        operator: Callable[[], Operator],
+        post: Callable[[Message], bool],
+        run: Callable[[Callable[[], None]], object],
+    ) -> None:
+        self.conninfo = ""
+        self._open_desk = open_desk
+        self._operator = operator
+        self._post = post
+        self._run = run
+
+    def decide(self, verdict: Verdict) -> None:
+        """Give a verdict on exactly the card that was shown."""
+        self._run(lambda: self._decide(verdict))
+
+    def undo(self, approval_id: UUID, symbol: str) -> None:
+        """Take a verdict back."""
+        self._run(lambda: self._undo(approval_id, symbol))
+
+    def tell_agent(self, command: AgentCommand, agent: AgentName) -> None:
+        """Pause an agent, let it go on, or have its last slot done again."""
+        self._run(lambda: self._tell_agent(command, agent))
+
+    def stop(self) -> None:
+        """Ask whatever leads and works for the desk to finish and leave."""
+        self._run(self._stop)
+
+    def _decide(self, verdict: Verdict) -> None:
+        if verdict.approve:
+            receipt = self._ask(
+                lambda desk, operator: desk.approve(
+                    verdict.approval_id, digest=verdict.digest, typed_id=verdict.typed_id, operator=operator
+                ),
+                _verdict_refused,
+            )
+        else:
+            receipt = self._ask(
+                lambda desk, operator: desk.reject(
+                    verdict.approval_id, digest=verdict.digest, reason=REJECT_REASON, operator=operator
+                ),
+                _verdict_refused,
+            )
+        verb = "approved" if verdict.approve else "rejected"
+        self._post(
+            VerdictTaken(
+                LastVerdict(
+                    approval_id=verdict.approval_id, symbol=verdict.symbol, verb=verb, receipt=receipt
+                )
+            )
+        )
+
+    def _undo(self, approval_id: UUID, symbol: str) -> None:
+        receipt = self._ask(
+            lambda desk, operator: desk.undo(approval_id, operator=operator), _verdict_refused
+        )
+        self._post(
+            VerdictTaken(LastVerdict(approval_id=approval_id, symbol=symbol, verb="undone", receipt=receipt))
+        )
+
+    def _tell_agent(self, command: AgentCommand, agent: AgentName) -> None:
+        def tell(desk: DeskPort, operator: Operator) -> CommandReceipt:
+            match command:
+                case AgentCommand.PAUSE:
+                    return desk.pause_agent(agent, operator=operator)
+                case AgentCommand.RESUME:
+                    return desk.resume_agent(agent, operator=operator)
+                case AgentCommand.RUN_NOW:
+                    return desk.run_agent_now(agent, operator=operator)
+
+        self._post(CommandTaken(f"{command} {agent}", self._ask(tell, _command_refused)))
+
+    def _stop(self) -> None:
+        self._post(
+            StopTaken(
+                self._ask(lambda desk, operator: desk.stop_runtimes(operator=operator), _command_refused)
+            )
+        )
+
+    def _ask(
+        self, ask: Callable[[DeskPort, Operator], Receipt], refused: Callable[[str], Receipt]
+    ) -> Receipt:
+        try:
+            if not self.conninfo:  # an empty one would mean whatever database this machine has
+                return refused("not taken, nobody has said yet where the desk is")
+            desk = self._open_desk(self.conninfo)
+            try:
+                return ask(desk, self._operator())
+            finally:
+                desk.close()
+        except Exception as error:  # noqa: BLE001 - the operator must learn that it was not taken
+            return refused(f"not taken, the desk is away: {first_line(error)}")
+
+
+def _verdict_refused(message: str) -> VerdictReceipt:
+    from storage.records import VerdictReceipt
+
+    return VerdictReceipt(accepted=False, state=None, message=message)
+
+
+def _command_refused(message: str) -> CommandReceipt:
+    from storage.records import CommandReceipt
+
+    return CommandReceipt(accepted=False, message=message)

@@ -1,0 +1,205 @@
+"""One job: carry out a run, once in effect however often it is tried, and leave in its row how it went."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from functools import cache, partial
+from uuid import UUID
+
+import psycopg
+from procrastinate import BaseRetryStrategy, RetryDecision
+from procrastinate.jobs import Job
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+
+from agents.market.calendar import next_session, open_time
+from agents.market.clock import Clock
+from agents.trading.costs import Costs
+from agents.trading.limits import Limits
+from agents.trading.screener import ScreenRules, screen
+from agents.trading.setups import OversoldBounceParameters
+from app.runtime.attendance import Roster
+from app.runtime.dispatch import SLACK_S
+from app.runtime.leader import first_line
+from app.runtime.outage import connection_lost
+from app.runtime.slots import SLOTS, due_at
+from app.runtime.sources import Sources
+from app.runtime.step import DeskParts, Step, StepResult
+from app.runtime.steps import STEPS
+from storage.events import Topic, announce
+from storage.journal import Journal
+from storage.models import ParameterVersion, Run
+from storage.records import RunState, Slot
+
+log = logging.getLogger(__name__)
+
+TRIES = 3  # then a run has failed
+WAIT_S = (2, 10)  # before the second and the third try
+OUTAGE_WAIT_S = 1
+
+
+class TryAgain(Exception):
+    """The run did not come to an end; nothing of it was kept."""
+
+    def __init__(self, after_s: int, why: str) -> None:
+        super().__init__(why)
+        self.after_s = after_s
+
+
+class WhenAsked(BaseRetryStrategy):
+    """Try again exactly when the executor says so: it counts, and the count is in the run's row."""
+
+    def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
+        if isinstance(exception, TryAgain):
+            return RetryDecision(retry_in={"seconds": exception.after_s})
+        return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workbench:
+    """What every run of a desk is carried out with; made once a process by app/wiring.py."""
+
+    parts: DeskParts
+    sources: Sources
+    clock: Clock
+
+
+class Executor:
+    """Carries out the runs of one desk for one worker."""
+
+    def __init__(self, engine: AsyncEngine, bench: Callable[[], Workbench], worker: str) -> None:
+        """`bench` is asked at the first job: what it brings costs memory that an idle process spares."""
+        self._engine = engine
+        self._bench = cache(bench)
+        self._worker = worker
+
+    async def carry_out(self, run_id: UUID) -> None:
+        """Raises TryAgain when it is to be tried again; every other ending is in the run's row."""
+        try:
+            run = await self._take(run_id)
+            if run is None:
+                return
+            try:
+                await self._attempt(run)
+            except (psycopg.Error, DBAPIError) as error:
+                if connection_lost(error):
+                    raise
+                await self._failed(run, error)
+            except TimeoutError:
+                await self._failed(run, TimeoutError(f"not done within {SLOTS[run.slot].most_s:.0f} s"))
+            except Exception as error:  # noqa: BLE001 - it is written into the run's row, where it is seen
+                await self._failed(run, error)
+        except (psycopg.Error, DBAPIError) as lost:
+            # The database is away, so nothing can be written down: the queue keeps the job.
+            raise TryAgain(OUTAGE_WAIT_S, first_line(lost)) from lost
+
+    async def _take(self, run_id: UUID) -> Run | None:
+        """Mark the run as running; None when it has ended already."""
+        async with AsyncSession(self._engine, expire_on_commit=False) as database, database.begin():
+            run = await database.get(Run, run_id, with_for_update=True)
+            if run is None or run.state not in (RunState.QUEUED, RunState.RUNNING):
+                return None
+            run.state = RunState.RUNNING
+            run.worker = self._worker
+            run.attempts += 1
+            run.started_at = datetime.now(UTC)
+            await announce(await database.connection(), Topic.RUN)
+            return run
+
+    async def _attempt(self, run: Run) -> None:
+        rule, bench = SLOTS[run.slot], self._bench()
+        roster = await Roster.read(self._engine, rule.agents)
+        started = time.perf_counter()
+        async with asyncio.timeout(rule.most_s), AsyncSession(self._engine) as database, database.begin():
+            # Held to the end: should another worker have been given the same job, it waits and finds it done.
+            current = await database.get_one(Run, run.id, with_for_update=True)
+            if current.state is not RunState.RUNNING:
+                return
+            why_not = await self._why_not(database, current, roster)
+            if why_not:
+                result = StepResult(why_not, {})
+            else:
+                result = await STEPS[run.slot](await self._step(database, bench, run, roster))
+            current.state = RunState.SKIPPED if why_not else RunState.DONE
+            current.summary, current.result = result.summary, result.figures
+            current.seconds = time.perf_counter() - started
+            current.finished_at = datetime.now(UTC)
+            await Journal(database).tell_time(bench.clock.now(), seen_at=datetime.now(UTC))
+            await announce(await database.connection(), Topic.RUN)
+
+    async def _why_not(self, database: AsyncSession, run: Run, roster: Roster) -> str:
+        """Why the run is skipped, or nothing."""
+        rule, bench = SLOTS[run.slot], self._bench()
+        if lacks := bench.sources.lacks(run.slot, run.session):
+            return lacks
+        if rule.owner is not None and (away := roster.paused(rule.owner)):
+            return f"{rule.owner} is {away}"
+        if rule.until is not None and bench.clock.now() >= rule.until(run.session):
+            return f"missed: {rule.too_late}"
+        states = await Journal(database).states(run.session)
+        for before in rule.after:
+            if states.get(before) is not RunState.DONE:
+                return f"{before} of this session is {states.get(before, 'missing')}"
+        return ""
+
+    async def _step(self, database: AsyncSession, bench: Workbench, run: Run, roster: Roster) -> Step:
+        version = await Journal(database).newest_parameters()
+        clock, session = bench.clock, run.session
+        view = bench.sources.view(session)
+        parts = _under(bench.parts, version)
+        following = next_session(session)
+        return Step(
+            database=database,
+            parts=parts,
+            parameters_version=version.version,
+            session=session,
+            next_session=following,
+            view=view,
+            screened=cache(partial(screen, view, parts.screen)),
+            now=clock.now(),
+            wall_now=datetime.now(UTC),
+            attendance=roster,
+            missed_open=_missed_open(clock, session),
+            verdicts_until=clock.real(due_at(following, Slot.CUTOFF)),
+        )
+
+    async def _failed(self, run: Run, error: Exception) -> None:
+        """Write down what went wrong; try again unless it was the last try."""
+        last = run.attempts >= TRIES
+        log.error("%s of %s, try %d: %s", run.slot, run.session, run.attempts, first_line(error))
+        async with AsyncSession(self._engine) as database, database.begin():
+            current = await database.get_one(Run, run.id, with_for_update=True)
+            if current.state is not RunState.RUNNING:
+                return
+            current.state = RunState.FAILED if last else RunState.QUEUED
+            current.summary = first_line(error)[:500]
+            if last:
+                current.finished_at = datetime.now(UTC)
+                current.seconds = (
+                    current.finished_at - (run.started_at or current.finished_at)
+                ).total_seconds()
+            await announce(await database.connection(), Topic.RUN)
+        if not last:
+            raise TryAgain(WAIT_S[min(run.attempts, len(WAIT_S)) - 1], first_line(error)) from error
+
+
+def _under(parts: DeskParts, version: ParameterVersion) -> DeskParts:
+    """The parts under the rules in force: those the leader wrote down, not this process's own settings."""
+    return replace(
+        parts,
+        limits=Limits.model_validate(version.limits),
+        costs=Costs.model_validate(version.costs),
+        screen=ScreenRules.model_validate(version.screen),
+        oversold_bounce=OversoldBounceParameters.model_validate(version.parameters["oversold_bounce"]),
+    )
+
+
+def _missed_open(clock: Clock, session: date) -> bool:
+    """Whether it is too late for an order to rest before the open."""
+    slack_s = SLACK_S * clock.speed if clock.speed > 1 else 0.0
+    return (clock.now() - open_time(session)).total_seconds() >= slack_s

@@ -1,0 +1,105 @@
+"""`quorum run`: a process that leads a desk or stands by, with its worker and its child for computing."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.runtime.child import keep_child
+from app.runtime.clockwork import keep_time
+from app.runtime.dispatch import Dispatcher
+from app.runtime.founding import set_rules
+from app.runtime.jobs import Executor, Workbench
+from app.runtime.leader import Leader
+from app.runtime.live import LiveDesk
+from app.runtime.sources import Sources
+from app.runtime.step import DeskParts
+from app.runtime.worker import Worker
+from storage.engine import open_engine
+from storage.leadership import Identity, SteppedDown, Term, this_process
+from storage.queue import open_queue
+from storage.records import Queue, Slot
+from storage.server import Server
+
+log = logging.getLogger(__name__)
+
+
+class Runtime:
+    """Leads one desk when it may: its clock, its worker for I/O, its child for the compute queue."""
+
+    def __init__(
+        self,
+        *,
+        server: Server,
+        desk: LiveDesk,
+        parts: DeskParts,
+        sources: Sources,
+        bench: Callable[[], Workbench],
+        child: Sequence[str],
+    ) -> None:
+        """`child`: the command that starts a worker for the compute queue, alive while its stdin is open."""
+        self._server = server
+        self._desk = desk
+        self._parts = parts
+        self._sources = sources
+        self._bench = bench
+        self._child = child
+        self._identity = this_process("run")
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until `stop`. Raises OperatorError when this machine cannot lead at all."""
+        leader = Leader(
+            server=self._server, conninfo=self._desk.conninfo, identity=self._identity, duties=self._duties
+        )
+        await leader.run(stop)
+
+    async def _duties(self, term: Term, leaving: asyncio.Event) -> None:
+        """What a leader does. Raises SteppedDown and psycopg.Error when it cannot lead any more."""
+        engine = open_engine(self._desk.conninfo, application=self._identity.name)
+        queue_app = open_queue(self._desk.conninfo, self._identity.name)
+        executor = Executor(engine, self._bench, str(self._identity))
+        worker = Worker(self._desk.conninfo, self._identity, [Queue.IO], executor.carry_out)
+        try:
+            async with AsyncSession(engine) as database, database.begin():
+                await _fence(database, term, self._identity)
+                await set_rules(database, self._parts, self._desk.clock.now())
+            dispatcher = Dispatcher(
+                term=term,
+                queue_app=queue_app,
+                clock=self._desk.clock,
+                founded=self._desk.founded,
+                first_session=self._desk.first_session,
+                lacks={slot: self._sources.lacks(slot) for slot in Slot},
+                who=str(self._identity),
+            )
+            keeping = asyncio.create_task(keep_time(term, dispatcher, self._desk.clock))
+            helping = [
+                asyncio.create_task(worker.run(leaving)),
+                asyncio.create_task(keep_child(self._child, leaving)),
+            ]
+            wish = asyncio.create_task(leaving.wait())
+            try:
+                await asyncio.wait({keeping, wish}, return_when=asyncio.FIRST_COMPLETED)
+                if keeping.done():
+                    keeping.result()  # raises: keeping time never ends by itself
+            finally:
+                wish.cancel()
+                keeping.cancel()
+                leaving.set()  # the clock stands: what was begun is finished, nothing new is queued
+                await asyncio.gather(keeping, *helping, return_exceptions=True)
+        finally:
+            await engine.dispose()
+
+
+async def _fence(database: AsyncSession, term: Term, identity: Identity) -> None:
+    """For a leader's write that is too large for the leader's own connection. Raises SteppedDown."""
+    held = await database.execute(
+        text("select 1 from leadership where epoch = :epoch and holder = :holder for key share"),
+        {"epoch": term.epoch, "holder": identity.name},
+    )
+    if held.first() is None:
+        raise SteppedDown

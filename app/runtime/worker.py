@@ -1,0 +1,138 @@
+"""A worker: takes jobs from the desk's queue, outlives the database's restarts and a machine that slept."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from uuid import UUID
+
+import psycopg
+from procrastinate import App
+from procrastinate.exceptions import ConnectorException
+from psycopg_pool import PoolTimeout
+
+from app.runtime.jobs import WhenAsked
+from app.runtime.leader import first_line
+from app.runtime.verdicts import pause
+from storage.leadership import Identity
+from storage.queue import RUN_SLOT, open_queue
+from storage.records import Queue, uuid7
+
+log = logging.getLogger(__name__)
+
+CONCURRENCY = 4
+POLL_S = 2.0  # a job given back by a rescue is announced to nobody
+HEARTBEAT_S = 3.0
+SEEN_S = 5.0
+DRAIN_S = 25.0  # what a stopping worker gives the jobs it has begun
+BACK_OFF_S = (0.2, 5.0)
+STEADY_S = 30.0
+PRUNED_AFTER_S = 60.0  # a worker silent for so long is forgotten by the others
+
+CarryOut = Callable[[UUID], Awaitable[None]]
+
+
+class Worker:
+    """Takes jobs of one desk's queues, in this process."""
+
+    def __init__(
+        self, conninfo: str, identity: Identity, queues: Sequence[Queue], carry_out: CarryOut
+    ) -> None:
+        self._conninfo = conninfo
+        self._identity = identity
+        self._queues = [str(queue) for queue in queues]
+        self._carry_out = carry_out
+        self._row_id = uuid7()
+        self._began: datetime | None = None  # by the database's clock
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until `stop` is set here or asked for at the desk; then finish what was begun.
+
+        procrastinate's worker ends when its row was pruned while the machine slept, and returns without a
+        word when the server restarts: neither is a reason to stop.
+        """
+        delay = BACK_OFF_S[0]
+        while not stop.is_set():
+            started = time.monotonic()
+            try:
+                await self._live(stop)
+                why = "its connection is gone"
+            except (ConnectorException, PoolTimeout, psycopg.Error, OSError) as lost:
+                why = first_line(lost)
+            if stop.is_set():
+                return
+            if time.monotonic() - started > STEADY_S:
+                delay = BACK_OFF_S[0]
+            log.warning("the worker ended (%s), again in %.1f s", why, delay)
+            await pause(stop, delay)
+            delay = min(delay * 2, BACK_OFF_S[1])
+
+    async def _live(self, stop: asyncio.Event) -> None:
+        """One life of the worker."""
+        queue_app = open_queue(self._conninfo, self._identity.name)
+
+        @queue_app.task(name=RUN_SLOT, retry=WhenAsked())
+        async def run_slot(run_id: str) -> None:
+            await self._carry_out(UUID(run_id))
+
+        async with queue_app.open_async():
+            presence = asyncio.create_task(self._be_present(queue_app, stop))
+            worker = asyncio.create_task(
+                queue_app.run_worker_async(
+                    queues=self._queues,
+                    concurrency=CONCURRENCY,
+                    install_signal_handlers=False,
+                    fetch_job_polling_interval=POLL_S,
+                    update_heartbeat_interval=HEARTBEAT_S,
+                    stalled_worker_timeout=PRUNED_AFTER_S,
+                    shutdown_graceful_timeout=DRAIN_S,
+                )
+            )
+            wish = asyncio.create_task(stop.wait())
+            try:
+                await asyncio.wait({worker, wish, presence}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                wish.cancel()
+                worker.cancel()  # procrastinate then finishes what it has begun
+                await asyncio.wait({worker})
+                presence.cancel()
+                await asyncio.wait({presence})
+            for task in (presence, worker):
+                if not task.cancelled() and (error := task.exception()) is not None:
+                    raise error
+            await queue_app.connector.execute_query_async(_GONE, id=self._row_id)
+
+    async def _be_present(self, queue_app: App, stop: asyncio.Event) -> None:
+        """Say every few seconds that this worker lives, and pass on a stop asked for at the desk."""
+        while True:
+            seen = await queue_app.connector.execute_query_one_async(
+                _SEEN,
+                id=self._row_id,
+                host=self._identity.host,
+                pid=self._identity.pid,
+                queues=self._queues,
+                began=self._began,
+            )
+            self._began = seen["began"]
+            if seen["stop_asked"]:
+                log.info("%s asked the desk to stop", seen["stop_asked_by"])
+                stop.set()
+            await asyncio.sleep(SEEN_S)
+
+
+_SEEN = """
+    with seen as (
+        insert into workers (id, host, pid, queues, started_at, seen_at)
+        values (%(id)s, %(host)s, %(pid)s, %(queues)s,
+                coalesce(%(began)s, clock_timestamp()), clock_timestamp())
+            on conflict (id) do update set seen_at = excluded.seen_at
+        returning started_at
+    )
+    select started_at as began, coalesce(stop_asked_at > started_at, false) as stop_asked, stop_asked_by
+      from seen left join leadership on true
+"""
+
+_GONE = "delete from workers where id = %(id)s"

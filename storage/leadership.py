@@ -1,0 +1,256 @@
+"""Who leads a desk: an advisory lock on a connection of its own, a heartbeat, and an epoch on every write.
+
+The leader writes on the very connection that holds the lock: when that connection is gone so are the lock and
+the power to write. The epoch is checked in every write besides, for poolers that lend a session to others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+import psycopg
+from psycopg.conninfo import make_conninfo
+from psycopg.rows import class_row, scalar_row
+
+from storage.records import OperationKind, uuid7
+from storage.server import DRIVER_LOCK
+
+Connection = psycopg.AsyncConnection[tuple[object, ...]]
+
+FROZEN_AFTER_S = 10.0  # a leader silent for so long has lost the desk, whatever holds its lock
+ANSWER_S = 5.0  # a leader whose database does not answer for so long steps down
+# A network that is cut is noticed by both ends within about ten seconds; the kernel's default is two hours.
+KEEPALIVE = {
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+SERVER_KEEPALIVE = (
+    "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3 "
+    "-c client_connection_check_interval=2s -c idle_session_timeout=0"
+)
+
+
+class SteppedDown(Exception):
+    """This process does not lead the desk any more; nothing of the write that found it out was kept."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A process as others see it: `name` is the application_name of all its connections."""
+
+    host: str
+    pid: int
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.pid}"
+
+
+def this_process(role: str) -> Identity:
+    """A name no other process has, also after a pid is used again."""
+    host = socket.gethostname()[:24]
+    return Identity(
+        host=host, pid=os.getpid(), name=f"quorum {role} {host} {os.getpid()} {secrets.token_hex(4)}"
+    )
+
+
+@dataclass(frozen=True)
+class Holder:
+    """The leader as the database knows it, and for how long it has been silent, by the database's clock."""
+
+    holder: str
+    host: str
+    pid: int
+    ended_at: datetime | None
+    silent_s: float
+
+    @property
+    def frozen(self) -> bool:
+        return self.ended_at is None and self.silent_s > FROZEN_AFTER_S
+
+
+@dataclass(frozen=True)
+class Beat:
+    """What a heartbeat brings back."""
+
+    now: datetime  # the database's clock
+    stop_asked_by: str | None  # somebody asked the desk's runtimes to stop since this one began
+    asked: bool  # a human wants a run now
+
+
+class Term:
+    """One leader's time in office. Its writes and heartbeats take turns on the connection with the lock."""
+
+    def __init__(self, connection: Connection, identity: Identity, epoch: int, began: datetime) -> None:
+        self.epoch = epoch
+        self.asked = (
+            asyncio.Event()
+        )  # a human wants a run now: set by whoever beats, cleared by who sees to it
+        self._connection = connection
+        self._identity = identity
+        self._began = began
+        self._turn = asyncio.Lock()
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[Connection]:
+        """A durable transaction that only the leader can commit. Raises SteppedDown, psycopg.Error."""
+        async with self._turn, self._connection.transaction():
+            await self._connection.execute("set local synchronous_commit = on")
+            held = await self._connection.execute(
+                "select 1 from leadership where epoch = %s and holder = %s for key share",
+                [self.epoch, self._identity.name],
+            )
+            if await held.fetchone() is None:
+                raise SteppedDown
+            yield self._connection
+
+    async def beat(self) -> Beat:
+        """Leave a sign of life. Raises SteppedDown when another leads, TimeoutError when nobody answers."""
+        async with (
+            self._turn,
+            asyncio.timeout(ANSWER_S),
+            self._connection.cursor(row_factory=class_row(_Beat)) as cursor,
+        ):
+            await cursor.execute(_BEAT, [self.epoch, self._identity.name])
+            row = await cursor.fetchone()
+        if row is None:
+            raise SteppedDown
+        asked = row.stop_asked_at is not None and row.stop_asked_at > self._began
+        return Beat(now=row.now, stop_asked_by=row.stop_asked_by if asked else None, asked=row.asked)
+
+    async def note(self, kind: OperationKind, text: str) -> None:
+        """Add to the desk's list of operations."""
+        async with self.write() as connection:
+            await record(connection, kind, str(self._identity), text)
+
+    async def end(self, why: str) -> None:
+        """Leave in good order: the next leader need not wait and can tell."""
+        async with self.write() as connection:
+            await record(connection, OperationKind.STEPPED_DOWN, str(self._identity), why)
+            await connection.execute("update leadership set ended_at = clock_timestamp()")
+
+
+async def connect(conninfo: str, identity: Identity) -> Connection:
+    """The connection leadership is held on. Heartbeats on it do not wait for the disk, writes do."""
+    parameters = make_conninfo(
+        conninfo,
+        application_name=identity.name,
+        connect_timeout=5,
+        options=f"-c search_path=public,procrastinate -c synchronous_commit=off {SERVER_KEEPALIVE}",
+        **KEEPALIVE,
+    )
+    return await psycopg.AsyncConnection.connect(parameters, autocommit=True)
+
+
+async def try_to_lead(connection: Connection, identity: Identity) -> Term | None:
+    """Lead the desk if nobody does; a leader that is frozen is cut off, and the next try may succeed."""
+    locked = await connection.cursor(row_factory=scalar_row).execute(
+        "select pg_try_advisory_lock(%s)", [DRIVER_LOCK]
+    )
+    if not await locked.fetchone():
+        former = await holder(connection)
+        if former is not None and former.frozen:
+            await _cut_off(connection, former)
+        return None
+    async with connection.transaction():
+        former = await holder(connection)
+        cursor = connection.cursor(row_factory=class_row(_Began))
+        await cursor.execute(_BEGIN, [identity.name, identity.host, identity.pid])
+        began = await cursor.fetchone()
+        assert began is not None
+        await record(connection, OperationKind.LED, str(identity), _succession(began.epoch, former))
+    return Term(connection, identity, began.epoch, began.since)
+
+
+async def holder(connection: Connection) -> Holder | None:
+    """Who leads, or led last."""
+    cursor = connection.cursor(row_factory=class_row(Holder))
+    await cursor.execute(_HOLDER)
+    return await cursor.fetchone()
+
+
+async def stop_asked(connection: Connection, since: datetime) -> str | None:
+    """Who has asked the desk's runtimes and workers to stop since an instant of the database's clock."""
+    cursor = await connection.cursor(row_factory=scalar_row).execute(
+        "select stop_asked_by from leadership where stop_asked_at > %s", [since]
+    )
+    return await cursor.fetchone()
+
+
+async def database_now(connection: Connection) -> datetime:
+    cursor = await connection.cursor(row_factory=scalar_row).execute("select clock_timestamp()")
+    now = await cursor.fetchone()
+    assert isinstance(now, datetime)
+    return now
+
+
+async def record(connection: Connection, kind: OperationKind, who: str, text: str) -> None:
+    """Add to the desk's list of operations and tell who listens, in the caller's transaction."""
+    await connection.execute(
+        "insert into operations (id, at, kind, who, text) values (%s, clock_timestamp(), %s, %s, %s)",
+        [uuid7(), kind, who, text],
+    )
+    await connection.execute("select pg_notify('quorum', 'desk')")
+
+
+async def _cut_off(connection: Connection, former: Holder) -> None:
+    """End every connection of a frozen leader: its lock falls, what it had half written is undone."""
+    await connection.execute(
+        "select pg_terminate_backend(pid) from pg_stat_activity"
+        " where application_name = %s and datname = current_database()",
+        [former.holder],
+    )
+
+
+def _succession(epoch: int, former: Holder | None) -> str:
+    if former is None:
+        return f"leads as number {epoch}, the first"
+    left = "which left in good order" if former.ended_at else f"silent for {former.silent_s:.1f} s"
+    return f"leads as number {epoch}, after {former.host}:{former.pid}, {left}"
+
+
+@dataclass(frozen=True)
+class _Beat:
+    now: datetime
+    stop_asked_at: datetime | None
+    stop_asked_by: str | None
+    asked: bool
+
+
+@dataclass(frozen=True)
+class _Began:
+    epoch: int
+    since: datetime
+
+
+_BEAT = """
+    update leadership set heartbeat_at = clock_timestamp()
+     where epoch = %s and holder = %s
+    returning heartbeat_at as now, stop_asked_at, stop_asked_by,
+              exists (select 1 from runs where state = 'queued' and asked_at is not null
+                         and asked_at > coalesce(queued_at, '-infinity')) as asked
+"""
+
+_BEGIN = """
+    insert into leadership as l (id, epoch, holder, host, pid, since, heartbeat_at)
+    values (1, 1, %s, %s, %s, clock_timestamp(), clock_timestamp())
+        on conflict (id) do update
+       set epoch = l.epoch + 1, holder = excluded.holder, host = excluded.host, pid = excluded.pid,
+           since = excluded.since, heartbeat_at = excluded.heartbeat_at, ended_at = null
+    returning epoch, since
+"""
+
+_HOLDER = """
+    select holder, host, pid, ended_at,
+           extract(epoch from clock_timestamp() - heartbeat_at)::float8 as silent_s
+      from leadership
+"""

@@ -1,0 +1,67 @@
+"""The queue of jobs: procrastinate in a PostgreSQL schema of its own. A job names a run and its queue."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import psycopg
+from procrastinate import App, PsycopgConnector
+
+from storage.records import Queue
+
+RUN_SLOT = "run_slot"  # the one task there is: carry out a row of `runs`
+SEARCH_PATH = "-c search_path=public,procrastinate"
+DEAD_AFTER_S = 10.0  # a worker that has not said for so long that it lives has lost its jobs
+FINISHED_KEPT_DAYS = 7
+
+
+def open_queue(conninfo: str, application: str = "quorum queue") -> App:
+    """The queue of one desk, not yet connected; `async with app.open_async()` connects it."""
+    connector = PsycopgConnector(
+        conninfo=conninfo,
+        kwargs={"application_name": application, "options": SEARCH_PATH, "connect_timeout": 10},
+        min_size=1,
+        max_size=4,
+        timeout=10,
+    )
+    return App(connector=connector)
+
+
+async def defer_run(
+    queue_app: App,
+    connection: psycopg.AsyncConnection[tuple[object, ...]],
+    run_id: UUID,
+    queue: Queue,
+    lane: str,
+) -> None:
+    """Queue a run in the transaction of `connection`; jobs of a lane are taken one by one, in this order."""
+    deferrer = queue_app.configure_task(RUN_SLOT, queue=queue, lock=lane, connection=connection)
+    await deferrer.defer_async(run_id=str(run_id))
+
+
+async def rescue(connection: psycopg.AsyncConnection[tuple[object, ...]]) -> int:
+    """Give back the jobs of workers that died; how many. In the transaction of `connection`."""
+    cursor = await connection.execute(
+        """
+        select procrastinate_retry_job_v2(lost.id, now(), null, null, null)
+          from (select j.id from procrastinate_jobs j
+                  left join procrastinate_workers w on w.id = j.worker_id
+                 where j.status = 'doing'
+                   and (w.id is null or w.last_heartbeat < now() - make_interval(secs => %s))
+                   for update of j skip locked) lost
+        """,
+        [DEAD_AFTER_S],
+    )
+    return cursor.rowcount
+
+
+async def forget_finished(connection: psycopg.AsyncConnection[object]) -> int:
+    """Drop what the queue remembers of jobs long done, and workers long gone; how many jobs."""
+    await connection.execute("delete from workers where seen_at < now() - interval '1 day'")
+    cursor = await connection.execute(
+        "delete from procrastinate.procrastinate_jobs j where j.status not in ('todo', 'doing')"
+        " and not exists (select 1 from procrastinate.procrastinate_events e"
+        " where e.job_id = j.id and e.at > now() - make_interval(days => %s))",
+        [FINISHED_KEPT_DAYS],
+    )
+    return cursor.rowcount
