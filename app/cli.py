@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import date, datetime
 from functools import wraps
 from pathlib import Path
@@ -56,6 +55,7 @@ AskTimeoutOption = Annotated[
         "--ask-timeout", min=0.1, max=86_400, help="Seconds an approval waits before it is rejected."
     ),
 ]
+MainDeskOption = Annotated[str | None, typer.Option("--desk", help="Name of the desk, `paper` without it.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object with every number.")]
 AgentArgument = Annotated[str, typer.Argument(help="regime, research, news, strategy, risk or learning.")]
 FreshOption = Annotated[bool, typer.Option("--fresh", help="Begin anew, dropping what the desk holds.")]
@@ -120,12 +120,14 @@ def host(
     ask_timeout: AskTimeoutOption = 600.0,
     fresh: FreshOption = False,
 ) -> None:
-    """Drive the desk a console shows: the one `quorum` alone opens, unless a history is named."""
+    """Drive the desk a console shows, or see to it that a runtime does."""
+    if history is None:
+        from app.commands.attend import open_desk
+
+        open_desk(desk, fresh=fresh, ask_timeout_s=ask_timeout)
+        return
     from app.commands import replay as command
 
-    if history is None:
-        command.run_host(replace(command.FIRST_DESK, fresh=fresh, ask_timeout_s=ask_timeout))
-        return
     command.run_host(
         command.ReplayOrder(
             history=history,
@@ -171,7 +173,7 @@ def worker(
 
 @app.command()
 @one_line
-def status(desk: DeskOption = None, as_json: JsonOption = False) -> None:
+def status(desk: MainDeskOption = None, as_json: JsonOption = False) -> None:
     """Tell on one screen who leads a desk, what it did and what comes next.
 
     Exit code 0: it is led (or replayed). 3: nobody leads it. 2: it cannot be told, for the reason given.
@@ -185,7 +187,7 @@ def status(desk: DeskOption = None, as_json: JsonOption = False) -> None:
 @app.command()
 @one_line
 def stop(
-    desk: DeskOption = None,
+    desk: MainDeskOption = None,
     wait: Annotated[
         float, typer.Option("--wait", min=0, max=86_400, help="Seconds to wait until the leader has left.")
     ] = 30.0,
@@ -201,7 +203,7 @@ def stop(
 
 @agents.callback(invoke_without_command=True)
 @one_line
-def agents_list(context: typer.Context, desk: DeskOption = None, as_json: JsonOption = False) -> None:
+def agents_list(context: typer.Context, desk: MainDeskOption = None, as_json: JsonOption = False) -> None:
     """The agents of a desk: how each stands; pause, resume, run now."""
     if context.invoked_subcommand is not None:
         context.obj = desk  # `agents --desk NAME pause AGENT` means that desk too
@@ -213,7 +215,7 @@ def agents_list(context: typer.Context, desk: DeskOption = None, as_json: JsonOp
 
 @agents.command("pause")
 @one_line
-def agents_pause(context: typer.Context, agent: AgentArgument, desk: DeskOption = None) -> None:
+def agents_pause(context: typer.Context, agent: AgentArgument, desk: MainDeskOption = None) -> None:
     """Let an agent abstain and its own slots be skipped, until it is resumed."""
     from app.commands.agents import pause_agent
 
@@ -222,7 +224,7 @@ def agents_pause(context: typer.Context, agent: AgentArgument, desk: DeskOption 
 
 @agents.command("resume")
 @one_line
-def agents_resume(context: typer.Context, agent: AgentArgument, desk: DeskOption = None) -> None:
+def agents_resume(context: typer.Context, agent: AgentArgument, desk: MainDeskOption = None) -> None:
     """Let a paused agent work again."""
     from app.commands.agents import resume_agent
 
@@ -231,7 +233,7 @@ def agents_resume(context: typer.Context, agent: AgentArgument, desk: DeskOption
 
 @agents.command("run-now")
 @one_line
-def agents_run_now(context: typer.Context, agent: AgentArgument, desk: DeskOption = None) -> None:
+def agents_run_now(context: typer.Context, agent: AgentArgument, desk: MainDeskOption = None) -> None:
     """Run an agent's last slot again if it failed or was skipped; what is done is never done twice."""
     from app.commands.agents import run_agent_now
 
@@ -304,11 +306,25 @@ def db_check() -> None:
 
 @app.command()
 @one_line
-def console(fresh: FreshOption = False) -> None:
+def console(desk: DeskOption = None, fresh: FreshOption = False) -> None:
     """Open the console, as `quorum` alone does."""
+    _console(desk, fresh=fresh)
+
+
+@app.callback(invoke_without_command=True)
+@one_line
+def main_options(context: typer.Context, desk: DeskOption = None) -> None:
+    """Quorum: the operator console of a trading desk of agents. Without a command it opens the console."""
+    if context.invoked_subcommand is None:
+        _console(desk, fresh=False)
+    elif desk is not None:
+        raise typer.BadParameter("--desk goes behind the command")
+
+
+def _console(desk: str | None, *, fresh: bool) -> None:
     from app.commands.replay import exec_console
 
-    exec_console(["--fresh"] if fresh else [])
+    exec_console([*(["--desk", desk] if desk else []), *(["--fresh"] if fresh else [])])
 
 
 def _day(moment: datetime | None) -> date | None:

@@ -49,8 +49,7 @@ def rehearsal(settings: Settings) -> Rehearsal | None:
 def sources(settings: Settings, pack: HistoryPack | None) -> Sources:
     """What a desk that runs by the clock has: a rehearsal its pack, the paper desk what its keys open."""
     if pack is not None:
-        missing = "is not rehearsed: a history pack has settled bars and nothing else"
-        lacking = {need: f"{need}: {missing}" for need in Need}
+        lacking = {need: f"lacks {need}: a rehearsal has settled bars only" for need in Need}
         del lacking[Need.BARS]
         return Sources(market=pack, lacking=lacking)
     key = "FMP_API_KEY is not set" if settings.fmp_api_key is None else "no FMP client in this version"

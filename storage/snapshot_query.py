@@ -369,7 +369,7 @@ _AGENTS = """
 
 _RUNS = """
     select agent, slot, session, state, summary, desk_time, late_s, seconds, attempts, asked_by, finished_at
-      from runs order by desk_time desc, session desc limit %s
+      from runs order by desk_time desc, session desc, id desc limit %s
 """
 
 _LEADER = """

@@ -121,13 +121,10 @@ def _lines(name: str, taken: DeskSnapshot, driven: bool) -> Iterator[str]:
         yield _row("equity", f"{last.equity:,.2f} dollars as of the close of {last.session}")
     else:
         yield _row("equity", f"{header.start_equity:,.2f} dollars to begin with, no session settled yet")
-    quota = f"{taken.quota.used} of {taken.quota.limit} calls" if taken.quota else "no vendor"
-    spend = taken.spend
-    yield _row("quota", quota)
-    yield _row(
-        "spend",
-        f"{spend.today_usd:,.2f} dollars today, {spend.month_usd:,.2f} this month, {spend.calls} calls in all",
-    )
+    quota, spend = taken.quota, taken.spend
+    yield _row("quota", f"{quota.used} of {quota.limit} calls" if quota else "no vendor")
+    so_far = f"{spend.month_usd:,.2f} this month, {spend.calls} calls in all"
+    yield _row("spend", f"{spend.today_usd:,.2f} dollars today, {so_far}")
 
 
 def _leader_lines(name: str, taken: DeskSnapshot, driven: bool) -> Iterator[str]:

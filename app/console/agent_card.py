@@ -108,10 +108,11 @@ def took_text(milliseconds: float) -> str:
 def _answered(row: AgentRow) -> Sequence[Piece | str]:
     if not row.tasks:
         return (outside(f"by {row.source}") if row.source else Piece("nothing yet", Tone.MUTED),)
-    abstained = f", {row.abstained} abstained" if row.abstained else ""
-    rate = "" if row.success_rate is None else f", {percent(row.success_rate, 0)} answered"
-    by = f" by {row.source}" if row.source else ""
-    return (outside(f"{row.tasks} asked{by}{abstained}{rate}"),)
+    tasks = f"{row.tasks} task{'s' if row.tasks != 1 else ''}"
+    abstained = f"{row.abstained} abstained" if row.abstained else ""
+    rate = "" if row.success_rate is None else f"{percent(row.success_rate, 0)} answered"
+    by = f"by {row.source}" if row.source else ""
+    return (outside(", ".join(filter(None, (by, tasks, abstained, rate)))),)
 
 
 def _live(row: AgentRow, view: View, snapshot: DeskSnapshot) -> list[Line]:

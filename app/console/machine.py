@@ -114,15 +114,24 @@ def silent_s(view: View, snapshot: DeskSnapshot) -> float:
     return max((view.now - (leader.ended_at or leader.heartbeat_at)).total_seconds(), 0.0)
 
 
-def lacking(snapshot: DeskSnapshot) -> dict[str, tuple[Slot, ...]]:
-    """What the desk lacks and the slots that are skipped for it, both in the order of the session."""
+def lacking(snapshot: DeskSnapshot) -> list[tuple[str, tuple[Slot, ...]]]:
+    """What the desk lacks and the slots that are skipped for it, what skips most first.
+
+    "lacks quotes: KEY is not set" and "lacks news: KEY is not set" have one cause, and are told once by it.
+    """
     order = [*type(snapshot.schedule[0].slot)] if snapshot.schedule else []
-    found: dict[str, tuple[Slot, ...]] = {}
+    texts: dict[str, set[str]] = {}
+    slots: dict[str, tuple[Slot, ...]] = {}
     for row in sorted(snapshot.schedule, key=lambda row: order.index(row.slot)):
         if row.lacks:
-            lacks = clean(row.lacks)
-            found[lacks] = (*found.get(lacks, ()), row.slot)
-    return found
+            text = clean(row.lacks)
+            cause = text.partition(": ")[2] or text
+            texts.setdefault(cause, set()).add(text)
+            slots[cause] = (*slots.get(cause, ()), row.slot)
+    found = [
+        (cause if len(texts[cause]) > 1 else texts[cause].pop(), skipped) for cause, skipped in slots.items()
+    ]
+    return sorted(found, key=lambda one: len(one[1]), reverse=True)
 
 
 def comes(view: View, slot: str) -> str:
@@ -134,7 +143,7 @@ def comes(view: View, slot: str) -> str:
     if row is None:
         return NOT_DUE
     if row.lacks:
-        return f"the {slot_words(row.slot)} of each session is skipped: {clean(row.lacks)}"
+        return f"{slot_words(row.slot)} is skipped each session: {clean(row.lacks)}"
     seconds = until(row.due_at, view, snapshot)
     when = f"{row.due_at.astimezone(UTC):%Y-%m-%d %H:%M}Z"
     return f"{due_words(row.slot, seconds)}, at {when}" if seconds >= 1 else due_words(row.slot, seconds)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 HISTORY_NOTE = "HISTORY: real prices, no money. The live paper desk: ./quorum --desk paper"
 AFTER_QUIT = "The replay pauses here and resumes at the next start."
 FIRST_DESK = "history"  # what `quorum` alone opens
+MAIN_DESK = "paper"  # what commands are about unless told otherwise
 FRESH_COMMAND = "quorum console --fresh"
 
 
@@ -38,10 +39,9 @@ def banner_text(state: ConsoleState) -> str:
 def _lacks_text(snapshot: DeskSnapshot) -> str:
     """What the desk lacks; the slots come last, where a narrow screen cuts them off."""
     parts = []
-    for lacks, slots in lacking(snapshot).items():
-        what = lacks if lacks.startswith(("lacks ", "no ")) else f"lacks {lacks}"
+    for what, slots in lacking(snapshot):
         parts.append(f"{what}; skipped at no cost: {', '.join(map(slot_words, slots))}")
-    return f"{snapshot.header.kind.value.upper()} {'. '.join(parts)}" if parts else ""
+    return f"{snapshot.header.kind.value.upper()}: {'. '.join(parts)}" if parts else ""
 
 
 def banner_line(text: str, width: int, glyphs: Glyphs) -> Line:
@@ -53,10 +53,10 @@ def banner_line(text: str, width: int, glyphs: Glyphs) -> Line:
     return (*body, Piece(" " * (width - width_of(body) - len(hide))), Piece(hide, Tone.MUTED))
 
 
-def footer_line(width: int, *scopes: Scope) -> Line:
-    """The keys that matter most, as many as fit, in reading order of their importance."""
+def footer_line(width: int, *scopes: Scope, first: tuple[str, ...] = ()) -> Line:
+    """The keys that matter most, as many as fit; the actions named `first` matter most here."""
     pieces: list[Piece] = [Piece(" ")]
-    for action in footer_actions(*scopes):
+    for action in sorted(footer_actions(*scopes), key=lambda action: action.id not in first):
         more = (Piece(action.shown, Tone.KEY), Piece(f" {action.label}  ", Tone.MUTED))
         if width_of(pieces) + width_of(more) - 2 <= width:
             pieces += more
@@ -77,9 +77,9 @@ def leaving_lines(view: View) -> list[str]:
     name, leader = clean(snapshot.header.name), snapshot.leader
     where = f"(pid {leader.pid} on {clean(leader.host)})"
     waiting = len(snapshot.pending)
-    cards = f"{waiting} approval{'s wait' if waiting != 1 else ' waits'} for a verdict"
+    cards = f"{waiting} approval{'s wait' if waiting != 1 else ' waits'} for a verdict." if waiting else ""
     now = [slot_words(run.slot) for run in running(snapshot)]
-    works = f"{', '.join(now)} runs now, then {next_words(view, snapshot)}" if now else ""
+    works = f"Now {', '.join(now)}, then {next_words(view, snapshot)}." if now else ""
     if view.state.link is Link.AWAY:
         first = f"The desk {name} ran when it was last read, at {utc(snapshot.taken_at)} {where}."
         return [first, "Its database is away now: it can be left, but not be asked to stop."]
@@ -104,10 +104,14 @@ def parting(state: ConsoleState) -> str:
         return f"The desk {name} ran at {utc(snapshot.taken_at)}, when it was last read; nothing was stopped."
     if snapshot.led:
         return (
-            f"The desk {name} keeps running; `./quorum stop --desk {name}` ends it, "
+            f"The desk {name} keeps running; `./quorum stop{_option(name)}` ends it, "
             f"`./quorum --desk {name}` comes back."
         )
     return f"Nobody leads the desk {name}; `./quorum --desk {name}` starts it again."
+
+
+def _option(name: str) -> str:
+    return "" if name == MAIN_DESK else f" --desk {name}"
 
 
 def after_stop(state: ConsoleState, *, answered: bool = True) -> str:

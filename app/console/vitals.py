@@ -127,7 +127,7 @@ def _agents(snapshot: DeskSnapshot) -> list[Item]:
         worst = max(failing, key=lambda row: row.failures)
         more = f" +{len(failing) - 1}" if len(failing) > 1 else ""
         text = f"! {worst.agent.value} failed {worst.failures}x{more}"
-        return [Item(3, (line(Piece(text, Tone.BAD)), line(Piece(f"! {worst.agent.value}{more}", Tone.BAD))))]
+        return [Item(3, (line(Piece(text, Tone.BAD)), line(Piece(f"! {worst.agent.value} fails", Tone.BAD))))]
     if paused:
         who = paused[0].agent.value if len(paused) == 1 else f"{len(paused)} agents"
         return [Item(3, (line(Piece(f"{who} paused", Tone.WARN)),))]

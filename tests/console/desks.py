@@ -412,7 +412,7 @@ def a_desk(
 
 @dataclass
 class FakeDesk:
-    """A desk port over one snapshot that a test may change; it remembers every verdict and command it was given."""
+    """A desk port over one snapshot that a test may change; it remembers every verdict and command."""
 
     current: DeskSnapshot
     away: str = ""  # why it raises, while it does

@@ -23,9 +23,10 @@ class ReadyHost:
     """A host whose desk can be read at once."""
 
     post: Post
+    desk: str = "history"
 
     def start(self) -> None:
-        self.post(HostReady("history", "fake"))
+        self.post(HostReady(self.desk, "fake"))
 
     def close(self, wait_s: float) -> None:
         """Nothing runs."""
@@ -86,7 +87,11 @@ async def running(
     """A console over the desk, once it shows its first snapshot."""
     clock = StandingClock()
     app = ConsoleApp(
-        operator=lambda: OPERATOR, host=ReadyHost, open_desk=desk.open, clock=clock, glyphs=glyphs
+        operator=lambda: OPERATOR,
+        host=lambda post: ReadyHost(post, desk.current.header.name),
+        open_desk=desk.open,
+        clock=clock,
+        glyphs=glyphs,
     )
     async with app.run_test(size=size, notifications=True) as pilot:
         console = Console(app, pilot, desk, clock)

@@ -30,18 +30,18 @@ REPLAY = (
 RAIL = (
     Column(title="AGENT", width=8),
     Column(title="NOW", width=11, grow=1),
-    Column(title="NEXT", width=11, grow=1),
+    Column(title="NEXT", width=12, grow=2),
 )
 ROOMY_FROM = 60
 ROOMY = (
     Column(title="AGENT", width=8),
-    Column(title="NOW", width=19, grow=1),
+    Column(title="NOW", width=28),
     Column(title="NEXT", width=16, grow=1),
     Column(title="FAIL", width=4, right=True, drop=3),
     Column(title="BY", width=5, drop=4),
     Column(title="MS", width=6, right=True, drop=5),
-    Column(title="LAST", width=10, drop=2),
-    Column(title="RESULT", width=16, drop=1, grow=2),
+    Column(title="LAST", width=5, drop=2),
+    Column(title="RESULT", width=16, drop=1, grow=3),
 )
 
 
@@ -73,7 +73,7 @@ class AgentsPane(TablePane):
             Piece(f"{row.failures}", Tone.BAD if row.failures else Tone.MUTED),
             outside(row.source or NOTHING),
             Piece(number(row.latency_ms), Tone.MUTED),
-            Piece(f"{row.last_session or 'never'}", Tone.MUTED),
+            Piece(f"{row.last_session:%m-%d}" if row.last_session else "never", Tone.MUTED),
             outside(row.last_result),
         )
         return cells[: len(self.body.columns)]

@@ -22,7 +22,9 @@ def fate(row: ApprovalRow, view: View) -> Piece:
     by = f" by {row.decided_by}" if row.decided_by else ""
     match row.state.value:
         case "pending":
-            return Piece(if_ignored(row, view), Tone.WARN)
+            # What is still to come must not read as what has been.
+            otherwise = if_ignored(row, view)
+            return Piece(f"else {otherwise}" if otherwise.startswith("rejected") else otherwise, Tone.WARN)
         case "rejected":
             why = f": {row.decision_reason}" if row.decision_reason else ""
             return outside(f"rejected{by}{why}", Tone.MUTED)

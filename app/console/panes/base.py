@@ -153,13 +153,14 @@ class TablePane(Pane[Table]):
         """What is missing; then, on a desk with a schedule, when the slot comes that brings it."""
         width = max(self.body.room - 1, 24)
         snapshot = view.state.snapshot
-        when = comes(view, slot) if snapshot is not None and lives(snapshot) else ""
-        return [
-            line(),
-            *paragraph(what, width, indent=1, tone=Tone.STRONG),
-            *paragraph(otherwise, width, indent=1, tone=Tone.MUTED),
-            *paragraph(when, width, indent=1, tone=Tone.ACCENT),
-        ]
+        lines = [line(), *paragraph(what, width, indent=1, tone=Tone.STRONG)]
+        if snapshot is None or not lives(snapshot):
+            return [*lines, *paragraph(otherwise, width, indent=1, tone=Tone.MUTED)]
+        skipped = any(row.lacks for row in snapshot.schedule if row.slot.value == slot)
+        if not skipped:
+            lines += paragraph(otherwise, width, indent=1, tone=Tone.MUTED)
+        tone = Tone.WARN if skipped else Tone.ACCENT
+        return [*lines, *paragraph(comes(view, slot), width, indent=1, tone=tone)]
 
 
 class LinesPane(Pane[LinesView]):

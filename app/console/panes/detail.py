@@ -25,6 +25,10 @@ NOTHING_CHOSEN = "move the cursor in a list and its row is explained here"
 class DetailPane(LinesPane):
     PANE = PaneId.DETAIL
 
+    def as_of(self, view: View) -> str:
+        machine = view.selection is not None and view.selection.kind in (PaneId.AGENTS, PaneId.LOG)
+        return self.read_at(view) if machine else super().as_of(view)
+
     def content(self, view: View, width: int) -> list[Line]:
         snapshot, chosen = view.state.snapshot, view.selection
         assert snapshot is not None

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from storage.snapshot import AgentRow
 
 PANES = (WatchPane, ApprovalsPane, PositionsPane, RegimePane, QuotaPane, AgentsPane, LogPane, DetailPane)
+AGENT_KEYS = ("pause_agent", "run_agent")
 TOO_SMALL = f"need {MIN_WIDTH}x{MIN_HEIGHT}"
 
 
@@ -213,6 +214,12 @@ class DeskScreen(Screen[None], inherit_bindings=False):
         for pane in self.panes:
             pane.set_in_sight(pane.PANE in shown)
         self._title_panes()
+        self._show_footer()
+
+    def _show_footer(self) -> None:
+        """The keys; those of the pane in front come first."""
+        first = AGENT_KEYS if self.front is PaneId.AGENTS else ()
+        self._footer.set_lines([footer_line(self.size.width, Scope.APP, Scope.DESK, first=first)])
 
     def _title_panes(self) -> None:
         snapshot = self._view_of_app().state.snapshot
@@ -248,7 +255,6 @@ class DeskScreen(Screen[None], inherit_bindings=False):
 
     @on(Body.Resized)
     def body_resized(self) -> None:
-        self._footer.set_lines([footer_line(self.size.width, Scope.APP, Scope.DESK)])
         self.show()
         self.replan()
 
@@ -270,6 +276,7 @@ class DeskScreen(Screen[None], inherit_bindings=False):
         if pane is None:
             return
         self.front = pane.PANE
+        self._show_footer()
         if pane.PANE is PaneId.APPROVALS:
             self.looked_at_approvals()
         if isinstance(event.widget, Table) and event.widget.cursor_key:

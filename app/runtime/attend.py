@@ -1,0 +1,123 @@
+"""The process beside a console on a desk that runs by the clock: it sees to it that a runtime leads.
+
+The runtime it starts is nobody's child in spirit: own session, own log, alive when the console is long gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psycopg
+
+from app.runtime.host import say
+from app.runtime.leader import first_line
+from app.runtime.live import LiveDesk
+from app.runtime.verdicts import pause
+from storage.errors import OperatorError
+from storage.leadership import Connection, connect, database_now, holder, stop_asked, this_process
+from storage.server import Server
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 1.0
+SILENT_S = 3.0  # a leader silent for so long may need a successor
+START_S = 10.0  # what a runtime gets to lead before another is started
+RETRY_S = 1.0
+LOG_LIMIT = 5_000_000  # bytes
+
+
+class Attendant:
+    """Watches who leads a desk and starts a runtime when nobody does."""
+
+    def __init__(self, *, server: Server, desk: LiveDesk, home: Path, may_start: bool) -> None:
+        """`may_start` False: only watch."""
+        self._server = server
+        self._desk = desk
+        self._home = home
+        self._may_start = may_start
+        self._started: subprocess.Popen[bytes] | None = None
+        self._started_at = -START_S
+        self._said = ""
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until `stop`: the console is gone. Whatever runs then goes on."""
+        while not stop.is_set():
+            try:
+                async with await connect(self._desk.conninfo, this_process("console")) as connection:
+                    await self._watch(connection, stop)
+            except (psycopg.Error, OSError) as lost:
+                log.warning("the database is away: %s", first_line(lost))
+                await pause(stop, RETRY_S)
+                try:
+                    await asyncio.to_thread(self._server.ensure)
+                except OperatorError as away:
+                    self._say(str(away))
+
+    async def _watch(self, connection: Connection, stop: asyncio.Event) -> None:
+        began = await database_now(connection)
+        while not stop.is_set():
+            leading = await holder(connection)
+            led = leading is not None and leading.ended_at is None and leading.silent_s < SILENT_S
+            if led:
+                self._said = ""
+            elif by := await stop_asked(connection, began):
+                self._say(f"{by} stopped the desk {self._desk.name}; start it again: quorum run")
+            elif self._may_start:
+                self._start_one()
+            else:
+                self._say("nobody leads the desk, and AGENT_ORCHESTRATOR_ENABLED is off: quorum run")
+            await pause(stop, LOOK_S)
+
+    def _start_one(self) -> None:
+        """Start a runtime unless one is on its way."""
+        if self._started is not None and self._started.poll() is None:
+            if time.monotonic() - self._started_at < START_S:
+                return
+        elif self._started is not None and self._started.returncode:
+            self._say(f"the runtime ended: {last_line(self._log_file())}")
+        if time.monotonic() - self._started_at < START_S:
+            return
+        self._started_at = time.monotonic()
+        self._started = start_runtime(self._desk.name, self._log_file())
+
+    def _log_file(self) -> Path:
+        return self._home / "log" / f"run-{self._desk.name}.log"
+
+    def _say(self, text: str) -> None:
+        if text != self._said:
+            self._said = text
+            say("progress", message=text)
+
+
+def start_runtime(desk: str, log_file: Path) -> subprocess.Popen[bytes]:
+    """Start a runtime of the desk that outlives this process and its terminal."""
+    log_file.parent.mkdir(parents=True, exist_ok=True)
+    if log_file.exists() and log_file.stat().st_size > LOG_LIMIT:
+        log_file.replace(log_file.with_suffix(".log.old"))
+    opened = os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-I", "-m", "app.cli", "run", "--desk", desk],
+            stdin=subprocess.DEVNULL,
+            stdout=opened,
+            stderr=opened,
+            cwd="/",
+            start_new_session=True,
+        )
+    finally:
+        os.close(opened)
+
+
+def last_line(log_file: Path) -> str:
+    """What a process said last."""
+    try:
+        lines = log_file.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    except OSError as unreadable:
+        return str(unreadable)
+    return lines[-1][:300] if lines else "it said nothing"
