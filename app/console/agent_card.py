@@ -11,7 +11,7 @@ from rich.cells import cell_len
 
 from app.console.figures import NOTHING, age, full, minute, percent, wall
 from app.console.machine import NOT_DUE, due_words, slot_words, until
-from app.console.state import View, lives
+from app.console.state import Link, View, lives
 from app.console.text import Line, Piece, Tone, clean, labelled, line, outside, paragraph
 
 if TYPE_CHECKING:
@@ -45,8 +45,9 @@ def agent_state(row: AgentRow, view: View, snapshot: DeskSnapshot) -> Wordings:
     if row.working_since is not None:
         took = age((view.now - row.working_since).total_seconds())
         symbol = f"{clean(row.symbol)} " if row.symbol else ""
-        # What a leader that is gone wrote last may be true no more.
-        sign, tone = (g.working, Tone.ACCENT) if snapshot.led else (g.stale, Tone.WARN)
+        # What a leader that is gone, or a database out of reach, said last may be true no more.
+        sure = snapshot.led and view.state.link is not Link.AWAY
+        sign, tone = (g.working, Tone.ACCENT) if sure else (g.stale, Tone.WARN)
         short = (f"{sign} {symbol}{took}",) if symbol else ()
         return Wordings(tone, (f"{sign} working {symbol}{took}", *short, f"{sign} working"))
     if row.failures:

@@ -141,7 +141,7 @@ def comes(view: View, slot: str) -> str:
         return ""
     row = next((row for row in snapshot.schedule if row.slot.value == slot), None)
     if row is None:
-        return NOT_DUE
+        return "" if snapshot.schedule else NOT_DUE
     if row.lacks:
         return f"{slot_words(row.slot)} is skipped each session: {clean(row.lacks)}"
     seconds = until(row.due_at, view, snapshot)

@@ -70,7 +70,7 @@ def _late(view: View, snapshot: DeskSnapshot) -> list[Item]:
     if not found:
         return []
     more = f" +{len(found) - 1}" if len(found) > 1 else ""
-    return [Item(0, (line(Piece(f"! {found[0].words}{more}", Tone.BAD)),))]
+    return [Item(1, (line(Piece(f"! {found[0].words}{more}", Tone.BAD)),))]
 
 
 def _schedule(view: View, snapshot: DeskSnapshot) -> Item:
@@ -79,8 +79,8 @@ def _schedule(view: View, snapshot: DeskSnapshot) -> Item:
     now = running(snapshot)
     if now:
         works = Piece(f"{view.glyphs.working} {slot_words(now[0].slot)} runs", Tone.ACCENT)
-        return Item(2, (line(works, f", then {coming}"), line(works)))
-    return Item(2, (line(f"next {coming}"), line(coming), line(short)))
+        return Item(4, (line(works, f", then {coming}"), line(works)))
+    return Item(4, (line(f"next {coming}"), line(coming), line(short)))
 
 
 def leader_lines(view: View, snapshot: DeskSnapshot) -> tuple[Line, ...]:

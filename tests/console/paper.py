@@ -281,7 +281,7 @@ def a_troubled_desk() -> DeskSnapshot:
                 "the session had closed",
                 session=FRIDAY,
             ),
-            *well.runs[2:],
+            *well.runs[3:],
         ),
         operations=(
             operation("02 13:58", OperationKind.RUN_NOW, "ada", "news of 2026-03-02 asked to run now"),

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from time import monotonic
 
 from textual.pilot import Pilot
 
 from app.console.app import ConsoleApp, Post
+from app.console.feed import OpenDesk
 from app.console.glyphs import UNICODE, Glyphs
 from app.console.messages import HostReady
 from app.console.screens.desk import DeskScreen
@@ -82,14 +84,18 @@ class Console:
 
 @asynccontextmanager
 async def running(
-    desk: FakeDesk, *, size: tuple[int, int] = (120, 40), glyphs: Glyphs = UNICODE
+    desk: FakeDesk,
+    *,
+    size: tuple[int, int] = (120, 40),
+    glyphs: Glyphs = UNICODE,
+    open_desk: OpenDesk | None = None,
 ) -> AsyncIterator[Console]:
-    """A console over the desk, once it shows its first snapshot."""
-    clock = StandingClock()
+    """A console over the desk, or over the one that `open_desk` opens, once it shows its first snapshot."""
+    clock = StandingClock() if open_desk is None else StandingClock(datetime.now(UTC))
     app = ConsoleApp(
         operator=lambda: OPERATOR,
         host=lambda post: ReadyHost(post, desk.current.header.name),
-        open_desk=desk.open,
+        open_desk=open_desk or desk.open,
         clock=clock,
         glyphs=glyphs,
     )

@@ -10,17 +10,28 @@ from textual.pilot import Pilot
 
 from app.console.app import ConsoleApp
 from app.console.glyphs import UNICODE
+from storage.snapshot import DeskSnapshot
 
 from .desks import OPERATOR, FakeDesk, StandingClock, a_desk
+from .paper import a_new_desk, a_troubled_desk, nobody_leads
 from .running import ReadyHost
 
 SnapCompare = Callable[..., bool]
 
+SMALL, WIDE, FULL = (
+    pytest.param((80, 24), id="80x24"),
+    pytest.param((120, 40), id="120x40"),
+    pytest.param((200, 60), id="200x60"),
+)
 
-def a_console() -> ConsoleApp:
-    desk = FakeDesk(a_desk())
+
+def a_console(snapshot: DeskSnapshot) -> ConsoleApp:
     return ConsoleApp(
-        operator=lambda: OPERATOR, host=ReadyHost, open_desk=desk.open, clock=StandingClock(), glyphs=UNICODE
+        operator=lambda: OPERATOR,
+        host=lambda post: ReadyHost(post, snapshot.header.name),
+        open_desk=FakeDesk(snapshot).open,
+        clock=StandingClock(),
+        glyphs=UNICODE,
     )
 
 
@@ -41,11 +52,37 @@ def after(*keys: str) -> Callable[[Pilot[None]], object]:
     return press
 
 
-@pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=["80x24", "120x40"])
+@pytest.mark.parametrize("size", [SMALL, WIDE])
 def test_the_desk_looks_as_it_should(snap_compare: SnapCompare, size: tuple[int, int]) -> None:
-    assert snap_compare(a_console(), terminal_size=size, run_before=after())
+    assert snap_compare(a_console(a_desk()), terminal_size=size, run_before=after())
 
 
-@pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=["80x24", "120x40"])
+@pytest.mark.parametrize("size", [SMALL, WIDE])
 def test_the_review_looks_as_it_should(snap_compare: SnapCompare, size: tuple[int, int]) -> None:
-    assert snap_compare(a_console(), terminal_size=size, run_before=after("2", "j", "enter"))
+    assert snap_compare(a_console(a_desk()), terminal_size=size, run_before=after("2", "j", "enter"))
+
+
+@pytest.mark.parametrize("size", [SMALL, WIDE, FULL])
+def test_a_led_desk_and_its_agents_look_as_they_should(
+    snap_compare: SnapCompare, size: tuple[int, int]
+) -> None:
+    """At 120x40 the agent's detail is open."""
+    keys = ("6", "j", "j", "j", *(("enter",) if size == (120, 40) else ()))
+    assert snap_compare(a_console(a_troubled_desk()), terminal_size=size, run_before=after(*keys))
+
+
+@pytest.mark.parametrize("size", [SMALL, WIDE])
+def test_the_log_of_a_led_desk_looks_as_it_should(snap_compare: SnapCompare, size: tuple[int, int]) -> None:
+    assert snap_compare(a_console(a_troubled_desk()), terminal_size=size, run_before=after("7"))
+
+
+@pytest.mark.parametrize("size", [SMALL, WIDE])
+def test_a_desk_without_data_looks_as_it_should(snap_compare: SnapCompare, size: tuple[int, int]) -> None:
+    assert snap_compare(
+        a_console(nobody_leads(snapshot=a_new_desk())), terminal_size=size, run_before=after()
+    )
+
+
+@pytest.mark.parametrize("size", [SMALL, WIDE])
+def test_leaving_a_led_desk_looks_as_it_should(snap_compare: SnapCompare, size: tuple[int, int]) -> None:
+    assert snap_compare(a_console(a_troubled_desk()), terminal_size=size, run_before=after("ctrl+q"))

@@ -413,7 +413,7 @@ def reading(session: date, direction: Direction, **changes: object) -> RegimeRea
     return RegimeReading(**values | changes)
 
 
-def run(session: date, slot: Slot, minute: int = 0, **changes: object) -> Run:
+def run(session: date, slot: Slot, minute: int = 0, /, **changes: object) -> Run:
     """A finished step at that minute after the session's close."""
     values: dict[str, object] = {
         "agent": "desk",
