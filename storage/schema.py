@@ -34,7 +34,7 @@ def current_revision(conninfo: str) -> str | None:
 def upgrade(conninfo: str) -> None:
     """Migrate to the newest revision; does nothing, and imports nothing heavy, when already there.
 
-    Raises OperatorError for a database made by a newer version and for a server without pgvector.
+    Raises OperatorError for a database made by a newer version and where pgvector cannot be had.
     """
     revisions = known_revisions()
     current = current_revision(conninfo)
@@ -60,6 +60,11 @@ def upgrade(conninfo: str) -> None:
             configuration.attributes["connection"] = connection
             command.upgrade(configuration, "head")
     except DBAPIError as failed:
+        if "vector" in str(failed.orig) and isinstance(failed.orig, psycopg.errors.InsufficientPrivilege):
+            raise OperatorError(
+                "the database user may not load pgvector",
+                "let an administrator of the server run, once: psql template1 -c 'create extension vector'",
+            ) from failed
         if "vector" in str(failed.orig):
             raise OperatorError(
                 f"the database server cannot load pgvector: {failed.orig}".splitlines()[0],

@@ -105,5 +105,6 @@ def _log_to_stderr() -> None:
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
-    for chatty in ("alembic", "apscheduler", "procrastinate", "psycopg.pool", "httpx"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    # What they have to say about a database that is away, our own lines say in words.
+    for chatty in ("alembic", "apscheduler", "procrastinate", "psycopg"):
+        logging.getLogger(chatty).setLevel(logging.ERROR)

@@ -26,6 +26,7 @@ RUNS_SHOWN = 4  # of each kind of trouble
 APPROVALS_SHOWN = 5
 SUMMARY_SHOWN = 70  # characters
 LOOK_S = 0.5  # how often a stop is looked after, at least
+SUCCESSOR_S = 1.2  # a runtime that stands by takes over within a second or so
 
 
 def print_status(desk: str | None, *, as_object: bool) -> bool:
@@ -74,6 +75,7 @@ def _leader_to_stop(name: str, taken: DeskSnapshot) -> LeaderRow:
 def _gone(opened: OpenDesk, leader: LeaderRow, wait_s: float) -> str:
     """What became of the leader. Raises OperatorError when it goes on, or another has taken its place."""
     until = time.monotonic() + wait_s
+    looked_again = False
     while True:
         taken = opened.snapshot()
         now = taken.leader
@@ -83,7 +85,11 @@ def _gone(opened: OpenDesk, leader: LeaderRow, wait_s: float) -> str:
                 "stop that one too",
             )
         if now is None or now.epoch != leader.epoch or now.ended_at is not None:
-            return f"{_who(leader)} has stopped; nobody leads desk {opened.name}"
+            if looked_again:
+                return f"{_who(leader)} has stopped; nobody leads desk {opened.name}"
+            looked_again = True
+            time.sleep(SUCCESSOR_S)
+            continue
         if (taken.taken_at - now.heartbeat_at).total_seconds() > LEADER_SILENT_S:
             return (
                 f"{_who(leader)} fell silent without taking leave; if it is still there, "

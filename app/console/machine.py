@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from app.console.figures import age, left
 from app.console.state import View, lives
-from app.console.text import clean
+from app.console.text import Piece, Tone, clean, outside
 
 if TYPE_CHECKING:
     from storage.records import Slot
@@ -134,16 +134,14 @@ def lacking(snapshot: DeskSnapshot) -> list[tuple[str, tuple[Slot, ...]]]:
     return sorted(found, key=lambda one: len(one[1]), reverse=True)
 
 
-def comes(view: View, slot: str) -> str:
-    """When a slot brings what is missing: for panes that have nothing to show yet."""
+def comes(view: View, slot: str) -> Piece:
+    """When a slot brings what is missing, or why it does not: for panes that have nothing to show yet."""
     snapshot = view.state.snapshot
-    if snapshot is None:
-        return ""
-    row = next((row for row in snapshot.schedule if row.slot.value == slot), None)
-    if row is None:
-        return "" if snapshot.schedule else NOT_DUE
+    row = next((row for row in snapshot.schedule if row.slot.value == slot), None) if snapshot else None
+    if snapshot is None or row is None:
+        return Piece(NOT_DUE if snapshot is not None and not snapshot.schedule else "", Tone.MUTED)
     if row.lacks:
-        return f"{slot_words(row.slot)} is skipped each session: {clean(row.lacks)}"
+        return outside(f"{slot_words(row.slot)} is skipped each session: {row.lacks}", Tone.WARN)
     seconds = until(row.due_at, view, snapshot)
-    when = f"{row.due_at.astimezone(UTC):%Y-%m-%d %H:%M}Z"
-    return f"{due_words(row.slot, seconds)}, at {when}" if seconds >= 1 else due_words(row.slot, seconds)
+    when = f", at {row.due_at.astimezone(UTC):%Y-%m-%d %H:%M}Z" if seconds >= 1 else ""
+    return Piece(f"{due_words(row.slot, seconds)}{when}", Tone.ACCENT)

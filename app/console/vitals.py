@@ -79,8 +79,8 @@ def _schedule(view: View, snapshot: DeskSnapshot) -> Item:
     now = running(snapshot)
     if now:
         works = Piece(f"{view.glyphs.working} {slot_words(now[0].slot)} runs", Tone.ACCENT)
-        return Item(4, (line(works, f", then {coming}"), line(works)))
-    return Item(4, (line(f"next {coming}"), line(coming), line(short)))
+        return Item(2, (line(works, f", then {coming}"), line(works)))
+    return Item(2, (line(f"next {coming}"), line(coming), line(short)))
 
 
 def leader_lines(view: View, snapshot: DeskSnapshot) -> tuple[Line, ...]:

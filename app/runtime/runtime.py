@@ -49,50 +49,73 @@ class Runtime:
         self._bench = bench
         self._child = child
         self._identity = this_process("run")
+        self._rest = asyncio.Event()
+        self._helpers: list[asyncio.Task[None]] = []
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop`. Raises OperatorError when this machine cannot lead at all."""
         leader = Leader(
             server=self._server, conninfo=self._desk.conninfo, identity=self._identity, duties=self._duties
         )
-        await leader.run(stop)
+        engine = open_engine(self._desk.conninfo, application=self._identity.name)
+        try:
+            self._executor = Executor(engine, self._bench, str(self._identity))
+            await leader.run(stop)
+        finally:
+            await self._let_helpers_rest()
+            await engine.dispose()
 
     async def _duties(self, term: Term, leaving: asyncio.Event) -> None:
         """What a leader does. Raises SteppedDown and psycopg.Error when it cannot lead any more."""
+        await self._set_rules(term)
+        dispatcher = Dispatcher(
+            term=term,
+            queue_app=open_queue(self._desk.conninfo, self._identity.name),
+            clock=self._desk.clock,
+            founded=self._desk.founded,
+            first_session=self._desk.first_session,
+            lacks={slot: self._sources.lacks(slot) for slot in Slot},
+            who=str(self._identity),
+        )
+        self._start_helpers()
+        keeping = asyncio.create_task(keep_time(term, dispatcher, self._desk.clock))
+        wish = asyncio.create_task(leaving.wait())
+        try:
+            await asyncio.wait({keeping, wish}, return_when=asyncio.FIRST_COMPLETED)
+            if keeping.done():
+                keeping.result()  # raises: keeping time never ends by itself
+        finally:
+            wish.cancel()
+            keeping.cancel()
+            await asyncio.wait({keeping})
+        # The clock stands: what was begun is finished, nothing new is queued.
+        await self._let_helpers_rest()
+
+    async def _set_rules(self, term: Term) -> None:
         engine = open_engine(self._desk.conninfo, application=self._identity.name)
-        queue_app = open_queue(self._desk.conninfo, self._identity.name)
-        executor = Executor(engine, self._bench, str(self._identity))
-        worker = Worker(self._desk.conninfo, self._identity, [Queue.IO], executor.carry_out)
         try:
             async with AsyncSession(engine) as database, database.begin():
                 await _fence(database, term, self._identity)
                 await set_rules(database, self._parts, self._desk.clock.now())
-            dispatcher = Dispatcher(
-                term=term,
-                queue_app=queue_app,
-                clock=self._desk.clock,
-                founded=self._desk.founded,
-                first_session=self._desk.first_session,
-                lacks={slot: self._sources.lacks(slot) for slot in Slot},
-                who=str(self._identity),
-            )
-            keeping = asyncio.create_task(keep_time(term, dispatcher, self._desk.clock))
-            helping = [
-                asyncio.create_task(worker.run(leaving)),
-                asyncio.create_task(keep_child(self._child, leaving)),
-            ]
-            wish = asyncio.create_task(leaving.wait())
-            try:
-                await asyncio.wait({keeping, wish}, return_when=asyncio.FIRST_COMPLETED)
-                if keeping.done():
-                    keeping.result()  # raises: keeping time never ends by itself
-            finally:
-                wish.cancel()
-                keeping.cancel()
-                leaving.set()  # the clock stands: what was begun is finished, nothing new is queued
-                await asyncio.gather(keeping, *helping, return_exceptions=True)
         finally:
             await engine.dispose()
+
+    def _start_helpers(self) -> None:
+        """They stay when the desk is lost to another leader: jobs are taken by whoever is there."""
+        if not self._helpers:
+            worker = Worker(self._desk.conninfo, self._identity, [Queue.IO], self._executor.carry_out)
+            self._helpers = [
+                asyncio.create_task(worker.run(self._rest)),
+                asyncio.create_task(keep_child(self._child, self._rest)),
+            ]
+
+    async def _let_helpers_rest(self) -> None:
+        self._rest.set()
+        if self._helpers:
+            await asyncio.wait(self._helpers)
+            for helper in self._helpers:
+                helper.result()
+            self._helpers = []
 
 
 async def _fence(database: AsyncSession, term: Term, identity: Identity) -> None:

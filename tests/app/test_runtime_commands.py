@@ -377,9 +377,10 @@ def test_a_leader_that_falls_silent_is_told_from_one_that_left(here: Here, paper
     )
 
 
-def test_a_successor_is_not_taken_for_the_end(here: Here, paper: str) -> None:
+@pytest.mark.parametrize("pause", ["", "update leadership set ended_at = now(); select pg_sleep(0.7);"])
+def test_a_successor_is_not_taken_for_the_end(here: Here, paper: str, pause: str) -> None:
     lead(paper)
-    with leader_that(paper, "update leadership set epoch = 4, pid = 5000, ended_at = null"):
+    with leader_that(paper, f"{pause} update leadership set epoch = 4, pid = 5000, ended_at = null"):
         said = here.run("stop")
     assert said.code == 2
     assert "pid 4711 on desk-1 has stopped, but pid 5000 on desk-1 leads desk paper now" in said.err

@@ -82,12 +82,19 @@ def watched_desk(home: Path, name: str) -> Iterator[Desk]:
 class Process:
     """`quorum run` or `quorum worker` as a process whose words are kept; killed when the test is over."""
 
-    def __init__(self, home: Path, *arguments: str, **settings: str) -> None:
+    def __init__(
+        self,
+        home: Path,
+        *arguments: str,
+        settings: Mapping[str, str] | None = None,
+        wrapped: tuple[str, ...] = (),
+    ) -> None:
+        """`wrapped`: the command that starts the command, and becomes it."""
         self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed in __exit__
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "app.cli", *arguments],
+            [*wrapped, sys.executable, "-m", "app.cli", *arguments],
             cwd=ROOT,
-            env={**environment(home), **settings},
+            env={**environment(home), **(settings or {})},
             stdin=subprocess.DEVNULL,
             stdout=self._said,
             stderr=self._said,

@@ -70,7 +70,7 @@ def keeping(home: Path) -> Iterator[list[Process]]:
         while not over.wait(0.2):
             alive = [process for process in processes if process.process.poll() is None]
             if len(alive) < 2:
-                processes.append(Process(home, "run", "--desk", NAME, "--standby", **REHEARSAL))
+                processes.append(Process(home, "run", "--desk", NAME, "--standby", settings=REHEARSAL))
 
     thread = threading.Thread(target=keep, daemon=True)
     thread.start()

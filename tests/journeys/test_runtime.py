@@ -37,7 +37,7 @@ def blocked(desk: Desk, table: str) -> Iterator[None]:
 
 
 def runtime(home: Path, *arguments: str) -> Process:
-    return Process(home, "run", "--desk", NAME, *arguments, **REHEARSAL)
+    return Process(home, "run", "--desk", NAME, *arguments, settings=REHEARSAL)
 
 
 def waiting_for(desk: Desk, slot: str) -> str | None:

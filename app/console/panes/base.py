@@ -156,11 +156,10 @@ class TablePane(Pane[Table]):
         lines = [line(), *paragraph(what, width, indent=1, tone=Tone.STRONG)]
         if snapshot is None or not lives(snapshot):
             return [*lines, *paragraph(otherwise, width, indent=1, tone=Tone.MUTED)]
-        skipped = any(row.lacks for row in snapshot.schedule if row.slot.value == slot)
-        if not skipped:
+        when = comes(view, slot)
+        if when.tone is not Tone.WARN:  # what never comes needs no explanation of how it would
             lines += paragraph(otherwise, width, indent=1, tone=Tone.MUTED)
-        tone = Tone.WARN if skipped else Tone.ACCENT
-        return [*lines, *paragraph(comes(view, slot), width, indent=1, tone=tone)]
+        return [*lines, *paragraph(when.text, width, indent=1, tone=when.tone)]
 
 
 class LinesPane(Pane[LinesView]):

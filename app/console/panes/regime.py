@@ -51,7 +51,8 @@ class RegimePane(LinesPane):
 
     def _when(self, view: View, snapshot: DeskSnapshot, slot: str, width: int) -> list[Line]:
         """When a slot of the schedule brings what is missing; a replay has no schedule."""
-        return paragraph(comes(view, slot), width, tone=Tone.ACCENT) if lives(snapshot) else []
+        when = comes(view, slot)
+        return paragraph(when.text, width, tone=when.tone) if lives(snapshot) else []
 
     def _regime(self, view: View, snapshot: DeskSnapshot, width: int) -> list[Line]:
         regime, glyphs = snapshot.regime, view.glyphs

@@ -1,0 +1,42 @@
+"""Desks that run by the clock, copied from one that is founded once."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from uuid import uuid4
+
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+
+from agents.market.history import HistoryPack
+from storage.server import EmbeddedDatabases
+from tests.runtime.stage import FIRST, Stage, found_rehearsal, open_stage
+
+
+@pytest.fixture(scope="session")
+def rehearsal_template(databases: EmbeddedDatabases, sample: HistoryPack) -> str:
+    """The name of a database that is a rehearsal nobody has run yet. No desk: other tests drop desks."""
+    founded = conninfo_to_dict(found_rehearsal(databases, sample, FIRST).conninfo)["dbname"]
+    name = f"rehearsal_{uuid4().hex[:8]}"
+    with psycopg.connect(databases.conninfo(), autocommit=True) as connection:
+        connection.execute(f"alter database {founded} rename to {name}")
+    return name
+
+
+@pytest.fixture
+def rehearsed(databases: EmbeddedDatabases, rehearsal_template: str) -> Iterator[str]:
+    """The connection string of a founded rehearsal of the test's own."""
+    name = f"test_{uuid4().hex[:12]}"
+    with psycopg.connect(databases.conninfo(), autocommit=True) as connection:
+        connection.execute(f"create database {name} template {rehearsal_template} strategy file_copy")
+    yield databases.conninfo(name)
+    with psycopg.connect(databases.conninfo(), autocommit=True) as connection:
+        connection.execute(f"drop database {name} with (force)")
+
+
+@pytest.fixture
+async def stage(rehearsed: str, sample: HistoryPack) -> AsyncIterator[Stage]:
+    """That rehearsal before its first session, with its clock in the test's hand."""
+    async with open_stage(rehearsed, sample) as opened:
+        yield opened
