@@ -20,4 +20,12 @@ def this_operator() -> Operator:
     except (OSError, ValueError):
         tty = ""  # input is not a terminal, or is closed
     origin = os.environ.get("SSH_CONNECTION", "").split(" ")[0]
-    return Operator(name=getpass.getuser(), tty=tty, ssh_origin=origin)
+    return Operator(name=_login_name(), tty=tty, ssh_origin=origin)
+
+
+def _login_name() -> str:
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):  # a container may run under a number that has no name
+        name = f"uid {os.getuid()}"
+    return name.encode(errors="replace").decode()  # from the environment: any bytes

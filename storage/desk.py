@@ -203,7 +203,11 @@ class Desk:
             self._connection = None
         if self._connection is None:
             self._connection = psycopg.connect(
-                self._conninfo, autocommit=True, connect_timeout=5, application_name="quorum console"
+                self._conninfo,
+                autocommit=True,
+                connect_timeout=5,
+                application_name="quorum console",
+                options="-c TimeZone=UTC",
             )
             self._connection.execute(f"listen {control.CHANNEL}")
         return self._connection

@@ -83,7 +83,7 @@ class Beat:
     """What a heartbeat brings back."""
 
     now: datetime  # the database's clock
-    stop_asked_by: str | None  # somebody asked the desk's runtimes to stop since this one began
+    stop_asked_by: str | None  # who asked the desk's runtimes to stop since this process began
     asked: bool  # a human wants a run now
 
 
@@ -151,8 +151,11 @@ async def connect(conninfo: str, identity: Identity) -> Connection:
     return await psycopg.AsyncConnection.connect(parameters, autocommit=True)
 
 
-async def try_to_lead(connection: Connection, identity: Identity) -> Term | None:
-    """Lead the desk if nobody does; a leader that is frozen is cut off, and the next try may succeed."""
+async def try_to_lead(connection: Connection, identity: Identity, began: datetime) -> Term | None:
+    """Lead the desk if nobody does; a leader that is frozen is cut off, and the next try may succeed.
+
+    `began`: when this process did; a stop asked for since then is meant for it too.
+    """
     locked = await connection.cursor(row_factory=scalar_row).execute(
         "select pg_try_advisory_lock(%s)", [DRIVER_LOCK]
     )
@@ -165,10 +168,10 @@ async def try_to_lead(connection: Connection, identity: Identity) -> Term | None
         former = await holder(connection)
         cursor = connection.cursor(row_factory=class_row(_Began))
         await cursor.execute(_BEGIN, [identity.name, identity.host, identity.pid])
-        began = await cursor.fetchone()
-        assert began is not None
-        await record(connection, OperationKind.LED, str(identity), _succession(began.epoch, former))
-    return Term(connection, identity, began.epoch, began.since)
+        term = await cursor.fetchone()
+        assert term is not None
+        await record(connection, OperationKind.LED, str(identity), _succession(term.epoch, former))
+    return Term(connection, identity, term.epoch, began)
 
 
 async def holder(connection: Connection) -> Holder | None:
@@ -229,7 +232,6 @@ class _Beat:
 @dataclass(frozen=True)
 class _Began:
     epoch: int
-    since: datetime
 
 
 _BEAT = """
@@ -246,7 +248,7 @@ _BEGIN = """
         on conflict (id) do update
        set epoch = l.epoch + 1, holder = excluded.holder, host = excluded.host, pid = excluded.pid,
            since = excluded.since, heartbeat_at = excluded.heartbeat_at, ended_at = null
-    returning epoch, since
+    returning epoch
 """
 
 _HOLDER = """

@@ -12,8 +12,8 @@ from uuid import UUID
 LONGEST = 5_000  # characters of one outside text that are ever looked at
 
 _BLANKS = re.compile(r"[\t\n\v\f\r\x85\u2028\u2029]+")
-# Escape sequences whole, then control and invisible format characters (bidi overrides, zero-width),
-# variation selectors and surrogates.
+# Escape sequences whole, then control and invisible format characters (bidi overrides, zero-width), variation
+# selectors, surrogates: each moves a terminal's cursor or makes a line wider or narrower than measured.
 _UNSAFE = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?"
     r"|[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f"

@@ -66,8 +66,14 @@ class Server(ABC):
         with psycopg.connect(
             self.conninfo(self.desk_database(desk)), autocommit=True, connect_timeout=10
         ) as connection:
-            got = connection.execute("select pg_try_advisory_lock(%s)", [DRIVER_LOCK]).fetchone()
-        return got != (True,)
+            # Looked up, not tried: a try would be in the way of whoever is about to drive.
+            held = connection.execute(
+                "select 1 from pg_locks where locktype = 'advisory' and granted and objsubid = 1"
+                " and classid = 0 and objid = %s"
+                " and database = (select oid from pg_database where datname = current_database())",
+                [DRIVER_LOCK],
+            )
+            return held.fetchone() is not None
 
     def has_desk(self, desk: str) -> bool:
         name = self._checked_database(desk)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import json
 import os
 import signal
@@ -12,7 +11,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal
 
 import typer
 
@@ -95,7 +93,7 @@ def run_headless(order: ReplayOrder, *, as_json: bool) -> bool:
         typer.echo(f"desk {prepared.desk}: stopped; the same command resumes it", err=True)
         return False
     report = asyncio.run(through_outages(server, lambda: _report(prepared, started)))
-    typer.echo(json.dumps(_plain(report)) if as_json else _sentences(report))
+    typer.echo(json.dumps(as_json(report)) if as_json else _sentences(report))
     return True
 
 
@@ -201,21 +199,6 @@ async def _until_signalled(replay: Replay) -> bool:
 
 async def _report(prepared: PreparedReplay, started: float) -> ReplayReport:
     return read_report(prepared.conninfo, prepared.pack, time.monotonic() - started)
-
-
-def _plain(report: ReplayReport) -> dict[str, object]:
-    """The report as JSON values; money as numbers with two decimals."""
-    return {name: _json_value(value) for name, value in dataclasses.asdict(report).items()}
-
-
-def _json_value(value: object) -> object:
-    if isinstance(value, Decimal):
-        return float(value)
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, dict):
-        return {name: _json_value(item) for name, item in value.items()}
-    return value
 
 
 def _sentences(report: ReplayReport) -> str:

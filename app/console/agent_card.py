@@ -12,7 +12,8 @@ from rich.cells import cell_len
 from app.console.figures import NOTHING, age, full, minute, percent, wall
 from app.console.machine import NOT_DUE, due_words, slot_words, until
 from app.console.state import Link, View, lives
-from app.console.text import Line, Piece, Tone, clean, labelled, line, outside, paragraph
+from app.console.text import Line, Piece, Tone, labelled, line, outside, paragraph
+from storage.plain import clean
 
 if TYPE_CHECKING:
     from storage.snapshot import AgentRow, DeskSnapshot, SlotRow

@@ -38,8 +38,9 @@ from app.console.messages import (
 from app.console.notes import after_stop, keeps_running, parting
 from app.console.screens.desk import DeskScreen
 from app.console.state import ConsoleEvent, ConsoleState, HostHealth, Link, View
-from app.console.text import TONES, clean
+from app.console.text import TONES
 from app.console.themes import STANDARD, THEMES
+from storage.plain import clean
 
 if TYPE_CHECKING:
     from uuid import UUID

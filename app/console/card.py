@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from app.console.figures import money, percent, price, utc
 from app.console.state import View
-from app.console.text import Line, Piece, Tone, clean, fit, labelled, line, outside, paragraph
+from app.console.text import Line, Piece, Tone, fit, labelled, line, outside, paragraph
+from storage.plain import clean
 
 if TYPE_CHECKING:
     from storage.records import LimitCheck

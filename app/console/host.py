@@ -17,7 +17,7 @@ from typing import IO
 from textual.message import Message
 
 from app.console.messages import HostDied, HostProgressed, HostReady, HostRefused
-from app.console.text import clean
+from storage.plain import clean
 
 ROOT = Path(__file__).resolve().parents[2]
 REFUSED = 2  # exit code of a command that needs the operator to put something right

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from app.console.figures import age, left
 from app.console.state import View, lives
-from app.console.text import Piece, Tone, clean, outside
+from app.console.text import Piece, Tone, outside
+from storage.plain import clean
 
 if TYPE_CHECKING:
     from storage.records import Slot

@@ -9,7 +9,8 @@ from app.console.figures import utc
 from app.console.glyphs import Glyphs
 from app.console.machine import lacking, next_words, running, slot_words, stopping
 from app.console.state import Link, View, lives
-from app.console.text import EMPTY, Line, Piece, Tone, clean, cut, line, width_of
+from app.console.text import EMPTY, Line, Piece, Tone, cut, line, width_of
+from storage.plain import clean
 
 if TYPE_CHECKING:
     from app.console.state import ConsoleState

@@ -12,9 +12,10 @@ from app.console.figures import age, countdown, money, percent, signed, utc
 from app.console.items import SEPARATOR, Item, join
 from app.console.panes.regime import direction_piece
 from app.console.state import SILENT_AFTER_S, HostHealth, Link, View, lives
-from app.console.text import Line, Piece, Tone, clean, cut, fit, line, outside
+from app.console.text import Line, Piece, Tone, cut, fit, line, outside
 from app.console.vitals import vitals
 from app.console.widgets.lines import LineRow
+from storage.plain import clean
 
 if TYPE_CHECKING:
     from storage.snapshot import DeskSnapshot

@@ -6,7 +6,6 @@ parses markup, so no name, reason or message from outside can style, break or cr
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from itertools import pairwise, takewhile
@@ -14,16 +13,7 @@ from typing import NamedTuple
 
 from rich.cells import cell_len, chop_cells, set_cell_size
 
-LONGEST = 5_000  # characters of one outside text that are ever looked at
-
-_BLANKS = re.compile(r"[\t\n\v\f\r\x85\u2028\u2029]+")
-# Control and invisible format characters (bidi overrides, zero-width), variation selectors, surrogates:
-# each of them either moves the terminal's cursor or makes a line wider or narrower than it is measured.
-_UNSAFE = re.compile(
-    r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?"
-    r"|[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f"
-    r"\ufe00-\ufe0f\ufeff\ufff9-\ufffc\ud800-\udfff\U000e0000-\U000e0fff]"
-)
+from storage.plain import clean
 
 
 class Tone(StrEnum):
@@ -54,11 +44,6 @@ class Piece(NamedTuple):
 
 Line = tuple[Piece, ...]
 EMPTY: Line = ()
-
-
-def clean(text: str) -> str:
-    """Outside text without anything that a terminal would obey, on one line."""
-    return _UNSAFE.sub("", _BLANKS.sub(" ", text[:LONGEST]))
 
 
 def outside(text: str, tone: Tone = Tone.PLAIN) -> Piece:

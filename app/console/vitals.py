@@ -17,7 +17,8 @@ from app.console.machine import (
     stopping,
 )
 from app.console.state import HostHealth, Link, View
-from app.console.text import Line, Piece, Tone, clean, line
+from app.console.text import Line, Piece, Tone, line
+from storage.plain import clean
 
 if TYPE_CHECKING:
     from storage.snapshot import DeskSnapshot

@@ -170,14 +170,16 @@ class Executor:
 
     async def _failed(self, run: Run, error: Exception) -> None:
         """Write down what went wrong; try again unless it was the last try."""
-        last = run.attempts >= TRIES
-        log.error("%s of %s, try %d: %s", run.slot, run.session, run.attempts, first_line(error))
+        log.error("%s of %s, attempt %d: %s", run.slot, run.session, run.attempts, first_line(error))
         async with AsyncSession(self._engine) as database, database.begin():
             current = await database.get_one(Run, run.id, with_for_update=True)
             if current.state is not RunState.RUNNING:
                 return
+            current.failures += 1
+            failures = current.failures
+            last = failures >= TRIES
             current.state = RunState.FAILED if last else RunState.QUEUED
-            current.summary = first_line(error)[:500]
+            current.summary = storable(first_line(error))
             if last:
                 current.finished_at = datetime.now(UTC)
                 current.seconds = (
@@ -185,7 +187,12 @@ class Executor:
                 ).total_seconds()
             await announce(await database.connection(), Topic.RUN)
         if not last:
-            raise TryAgain(WAIT_S[min(run.attempts, len(WAIT_S)) - 1], first_line(error)) from error
+            raise TryAgain(WAIT_S[min(failures, len(WAIT_S)) - 1], first_line(error)) from error
+
+
+def storable(text: str) -> str:
+    """Text from anywhere as PostgreSQL can hold it: no NUL, no half of a character, no novel."""
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()[:500]
 
 
 def _under(parts: DeskParts, version: ParameterVersion) -> DeskParts:

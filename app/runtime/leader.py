@@ -53,6 +53,7 @@ class Leader:
         self._identity = identity
         self._duties = duties
         self._now = now
+        self._began: datetime | None = None  # by the database's clock; a stop asked for since then is ours
 
     async def run(self, stop: asyncio.Event) -> None:
         """Lead whenever nobody else does, until `stop` is set here or asked for in the database.
@@ -64,8 +65,9 @@ class Leader:
             try:
                 async with await connect(self._conninfo, self._identity) as connection:
                     delay = RETRY_S[0]
-                    began = check_clock(await database_now(connection), self._now())
-                    term = await self._stand_by(connection, began, stop)
+                    now = check_clock(await database_now(connection), self._now())
+                    self._began = self._began or now
+                    term = await self._stand_by(connection, self._began, stop)
                     if term is not None:
                         await self._hold_office(term, stop)
             except (psycopg.Error, SteppedDown, TimeoutError, OSError) as lost:
@@ -78,7 +80,12 @@ class Leader:
         """Until this process leads; None when it is to stop first."""
         told = False
         while not stop.is_set():
-            term = await try_to_lead(connection, self._identity)
+            by = await stop_asked(connection, began)
+            if by is not None:
+                log.info("%s asked the desk to stop", by)
+                stop.set()
+                return None
+            term = await try_to_lead(connection, self._identity, began)
             if term is not None:
                 return term
             if not told:
@@ -86,10 +93,6 @@ class Leader:
                 who = f"{leading.host}:{leading.pid}" if leading else "another process"
                 log.info("stands by; %s leads", who)
                 told = True
-            by = await stop_asked(connection, began)
-            if by is not None:
-                log.info("%s asked the desk to stop", by)
-                stop.set()
             await pause(stop, POLL_S)
         return None
 

@@ -15,6 +15,7 @@ from storage.server import Server
 
 Result = TypeVar("Result")
 
+GOING_DOWN = {"57P01", "57P02", "57P03"}  # shutting down, crashed, not yet accepting
 TRIES = 8
 PAUSE_S = 0.25  # times the number of the try
 STEADY_S = 10.0  # work that lasted this long starts the count afresh
@@ -34,7 +35,7 @@ async def through_outages(server: Server, work: Callable[[], Awaitable[Result]])
             return await work()
         except (DBAPIError, psycopg.Error, DatabaseAway) as broken:
             if not connection_lost(broken):
-                raise
+                raise explained(broken) or broken from broken
             tries = 1 if time.monotonic() - started > STEADY_S else tries + 1
             if tries > TRIES:
                 raise OperatorError(
@@ -47,8 +48,17 @@ async def through_outages(server: Server, work: Callable[[], Awaitable[Result]])
 def connection_lost(error: DBAPIError | psycopg.Error | DatabaseAway) -> bool:
     """Whether the server went away, as opposed to refusing what we asked of it."""
     cause = error.orig if isinstance(error, DBAPIError) else error
+    if isinstance(cause, psycopg.OperationalError):
+        # A refusal has a code of its own: a statement that took too long, a full disk, a value too large.
+        return cause.sqlstate is None or cause.sqlstate.startswith("08") or cause.sqlstate in GOING_DOWN
+    return isinstance(cause, psycopg.InterfaceError | DatabaseAway)
+
+
+def explained(error: DBAPIError | psycopg.Error | DatabaseAway) -> OperatorError | None:
+    """What the operator can do about a refusal, where there is something."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
     if isinstance(cause, psycopg.errors.DiskFull):
-        raise OperatorError(
+        return OperatorError(
             "the disk that holds the database is full", "free some space and start again; nothing was lost"
-        ) from error
-    return isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError | DatabaseAway)
+        )
+    return None

@@ -116,8 +116,8 @@ SLOTS: dict[Slot, SlotRule] = {
         due=_at(12, 30),
         lane="marks",
         needs=Need.QUOTES,
-        until=_at(15, 30),
-        too_late="the next mark was due",
+        until=lambda session: min(_at(15, 30)(session), close_time(session)),
+        too_late="the session had closed, or the next mark was due",
     ),
     Slot.MARK_LATE: SlotRule(
         due=_at(15, 30),

@@ -161,6 +161,7 @@ def upgrade() -> None:
     op.alter_column("desk", "sessions_total", existing_type=sa.INTEGER(), nullable=True)
     op.add_column("runs", sa.Column("late_s", sa.Double(), server_default="0", nullable=False))
     op.add_column("runs", sa.Column("attempts", sa.Integer(), server_default="1", nullable=False))
+    op.add_column("runs", sa.Column("failures", sa.Integer(), server_default="0", nullable=False))
     op.add_column("runs", sa.Column("worker", sa.String(), server_default="", nullable=False))
     op.add_column("runs", sa.Column("epoch", sa.BigInteger(), nullable=True))
     op.add_column("runs", sa.Column("asked_by", sa.String(), nullable=True))
@@ -169,6 +170,7 @@ def upgrade() -> None:
     op.add_column("runs", sa.Column("started_at", sa.DateTime(timezone=True), nullable=True))
     op.alter_column("runs", "seconds", existing_type=sa.DOUBLE_PRECISION(precision=53), nullable=True)
     op.alter_column("runs", "finished_at", existing_type=postgresql.TIMESTAMP(timezone=True), nullable=True)
+    op.create_index("ix_runs_slot_desk_time", "runs", ["slot", "desk_time"])
     unfinished = sa.text("state in ('queued', 'running')")
     op.create_index("ix_runs_unfinished", "runs", ["desk_time"], postgresql_where=unfinished)
     _check_runs(1)
@@ -181,6 +183,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_index("ix_runs_unfinished", table_name="runs")
+    op.drop_index("ix_runs_slot_desk_time", table_name="runs")
     op.execute("drop schema procrastinate cascade")
     # What the older schema cannot hold: unfinished runs, slots it does not know, a desk without an end.
     op.execute("delete from runs where finished_at is null or seconds is null or state = 'failed'")
@@ -197,6 +200,7 @@ def downgrade() -> None:
     op.drop_column("runs", "asked_by")
     op.drop_column("runs", "epoch")
     op.drop_column("runs", "worker")
+    op.drop_column("runs", "failures")
     op.drop_column("runs", "attempts")
     op.drop_column("runs", "late_s")
     op.alter_column("desk", "sessions_total", existing_type=sa.INTEGER(), nullable=False)

@@ -60,6 +60,7 @@ class Run(Base):
     __tablename__ = "runs"
     __table_args__ = (
         UniqueConstraint("agent", "session", "slot"),
+        Index("ix_runs_slot_desk_time", "slot", "desk_time"),
         Index("ix_runs_unfinished", "desk_time", postgresql_where=text("state in ('queued', 'running')")),
     )
 
@@ -74,6 +75,7 @@ class Run(Base):
     late_s: Mapped[float] = mapped_column(server_default="0")  # by the desk's clock, when it was queued
     seconds: Mapped[float | None]
     attempts: Mapped[int] = mapped_column(server_default="1")
+    failures: Mapped[int] = mapped_column(server_default="0")  # attempts it failed in; the rest were cut off
     worker: Mapped[str] = mapped_column(server_default="")  # host:pid of the process that took it last
     epoch: Mapped[int | None] = mapped_column(BigInteger)  # of the leader that queued it
     asked_by: Mapped[str | None]  # the human who wanted it run now

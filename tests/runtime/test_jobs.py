@@ -85,7 +85,7 @@ async def exhaust(executor: Executor, run_id: UUID) -> list[int]:
 async def test_a_run_that_is_done_says_who_did_it_and_when(stage: Stage) -> None:
     run = await stage.play(FIRST, Slot.SETTLE)
     assert (run.state, run.attempts, run.worker) == (RunState.DONE, 1, "desk-1:1")
-    assert run.summary == "6 bars; no exits; equity 100,000.00"
+    assert run.summary == "7 bars; no exits; equity 100,000.00"
     assert run.started_at and run.finished_at and run.started_at <= run.finished_at
     assert run.seconds is not None and run.seconds > 0
     assert await stage.rows("select desk_time from desk") == [(due_at(FIRST, Slot.SETTLE),)]
@@ -102,7 +102,8 @@ async def test_a_run_carried_out_again_changes_nothing(stage: Stage) -> None:
 
 @pytest.mark.parametrize("slot", [Slot.SETTLE, Slot.REGIME, Slot.SCREEN, Slot.DELIBERATE])
 async def test_a_run_two_workers_were_given_takes_effect_once(stage: Stage, slot: Slot) -> None:
-    await stage.play(FIRST, *EVENING[: EVENING.index(slot)] if slot in EVENING else EVENING)
+    for before in EVENING[: EVENING.index(slot)] if slot in EVENING else EVENING:
+        await stage.play(FIRST, before)
     stage.clock.shown = due_at(FIRST, slot)
     run_id = await stage.queue(FIRST, slot)
     await asyncio.gather(*(stage.executor(f"desk-{n}:{n}").carry_out(run_id) for n in range(3)))
@@ -110,7 +111,7 @@ async def test_a_run_two_workers_were_given_takes_effect_once(stage: Stage, slot
     assert run.state is RunState.DONE
     counts = {table: len(rows) for table, rows in (await everything(stage)).items()}
     assert counts["equity"] == 1
-    assert await stage.rows("select count(*) from bars where session = %s", FIRST) == [(6,)]
+    assert await stage.rows("select count(*) from bars where session = %s", FIRST) == [(7,)]
     assert counts["regime_readings"] == (slot in (Slot.REGIME, Slot.SCREEN, Slot.DELIBERATE))
     assert counts["approvals"] == (slot is Slot.DELIBERATE)
     assert await at_work(stage) == IDLE
@@ -380,7 +381,6 @@ REFUSALS = {
     "a constraint": "insert into equity values (now(), null, 1, 2, 0, 0, 0)",
     "a value too large": "select repeat('x', 2000000000)",
     "a statement too slow": "set local statement_timeout = 20; select pg_sleep(5)",
-    "a full disk": "do $$ begin raise exception 'No space left on device' using errcode = '53100'; end $$",
 }
 
 
@@ -396,6 +396,22 @@ async def test_what_the_database_refuses_each_time_fails_in_the_end(
     run_id = await stage.queue(FIRST, Slot.SETTLE)
     assert await exhaust(stage.executor(), run_id) == [2, 10]
     assert (await stage.run(run_id)).state is RunState.FAILED
+
+
+async def test_a_run_waits_for_room_when_the_disk_is_full(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refused(step: Step) -> StepResult:
+        await step.database.execute(text("do $$ begin raise disk_full; end $$"))
+        raise AssertionError
+
+    run_id = await stage.queue(FIRST, Slot.SETTLE)
+    with monkeypatch.context() as patch:
+        patch.setitem(STEPS, Slot.SETTLE, refused)
+        with pytest.raises(TryAgain):
+            await stage.executor().carry_out(run_id)
+    await stage.executor().carry_out(run_id)
+    assert (await stage.run(run_id)).state is RunState.DONE
 
 
 async def test_a_run_is_tried_again_while_the_database_is_away(stage: Stage) -> None:
@@ -529,7 +545,7 @@ async def test_every_agent_is_idle_when_a_run_has_failed(stage: Stage) -> None:
     bench = with_parts(stage.bench, orchestrator=asking(research, Slow()))
     await stage.play(FIRST, *EVENING)
     stage.clock.shown = due_at(FIRST, Slot.DELIBERATE)
-    run_id = await stage.queue(FIRST, Slot.DELIBERATE, attempts=TRIES - 1)
+    run_id = await stage.queue(FIRST, Slot.DELIBERATE, failures=TRIES - 1)
     await stage.executor(bench=bench).carry_out(run_id)
     assert (await stage.run(run_id)).state is RunState.FAILED
     states = await at_work(stage)

@@ -45,9 +45,10 @@ class Candidate:
 
     connection: Connection
     identity: Identity
+    began: datetime
 
     async def attempt(self) -> Term | None:
-        return await try_to_lead(self.connection, self.identity)
+        return await try_to_lead(self.connection, self.identity, self.began)
 
     async def lead(self) -> Term:
         """Lead as soon as the lock of a connection that just ended is free."""
@@ -65,7 +66,7 @@ class Candidate:
 async def candidate(conninfo: str) -> AsyncIterator[Candidate]:
     identity = this_process("run")
     async with await connect(conninfo, identity) as connection:
-        yield Candidate(connection, identity)
+        yield Candidate(connection, identity, await database_now(connection))
 
 
 @contextmanager
@@ -248,20 +249,21 @@ async def test_only_the_frozen_leaders_own_connections_are_ended(database: str) 
 # -- what a heartbeat brings back ----------------------------------------------------------------------------
 
 
-async def test_a_heartbeat_brings_back_a_stop_asked_for_since_the_term_began(database: str) -> None:
+async def test_a_heartbeat_brings_back_a_stop_asked_for_since_the_process_began(database: str) -> None:
     with writing(database) as session:
         build.found_paper(session)
     with Desk(database) as desk:
-        async with candidate(database) as first:
-            term = await first.lead()
-            began = await database_now(first.connection)
-            assert (await term.beat()).stop_asked_by is None
-            assert (await asyncio.to_thread(desk.stop_runtimes, operator=ADA)).accepted
-            assert (await term.beat()).stop_asked_by == "ada"
-            assert await stop_asked(first.connection, began) == "ada"
-        async with candidate(database) as second:
-            assert (await (await second.lead()).beat()).stop_asked_by is None
-            assert await stop_asked(second.connection, await database_now(second.connection)) is None
+        async with candidate(database) as standby:
+            async with candidate(database) as first:
+                term = await first.lead()
+                assert (await term.beat()).stop_asked_by is None
+                assert (await asyncio.to_thread(desk.stop_runtimes, operator=ADA)).accepted
+                assert (await term.beat()).stop_asked_by == "ada"
+            assert await stop_asked(standby.connection, standby.began) == "ada"
+            assert (await (await standby.lead()).beat()).stop_asked_by == "ada"
+        async with candidate(database) as later:
+            assert await stop_asked(later.connection, later.began) is None
+            assert (await (await later.lead()).beat()).stop_asked_by is None
 
 
 async def test_a_heartbeat_tells_that_a_run_was_asked_for_until_somebody_queued_it(database: str) -> None:

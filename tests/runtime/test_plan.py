@@ -142,7 +142,9 @@ def last_chance(session: date, slot: Slot) -> datetime | None:
         Slot.CORPORATE_ACTIONS: following[Slot.CORPORATE_ACTIONS],
         Slot.NEWS: own[Slot.CUTOFF],
         Slot.RECHECK: own[Slot.CUTOFF],
-        Slot.MARK_NOON: datetime.combine(session, time(15, 30), NEW_YORK),
+        Slot.MARK_NOON: datetime.combine(
+            session, time(13, 0) if is_half_day(session) else time(15, 30), NEW_YORK
+        ),
         Slot.MARK_LATE: datetime.combine(session, time(16, 0), NEW_YORK),
         Slot.SCREEN: following[Slot.CUTOFF],
         Slot.DELIBERATE: following[Slot.CUTOFF],
@@ -157,8 +159,6 @@ def last_chance(session: date, slot: Slot) -> datetime | None:
 def test_a_slot_is_too_late_exactly_from_its_last_chance_on(now: datetime, absence: timedelta) -> None:
     for planned in _away(now, absence):
         until = last_chance(planned.session, planned.slot)
-        if planned.slot is Slot.MARK_NOON and is_half_day(planned.session):
-            continue  # below
         assert bool(planned.too_late) == (until is not None and now >= until), planned
         assert not (planned.too_late and planned.slot in NEVER_TOO_LATE)
 

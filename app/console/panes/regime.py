@@ -10,7 +10,8 @@ from app.console.layout import PaneId
 from app.console.machine import comes
 from app.console.panes.base import LinesPane
 from app.console.state import View, lives
-from app.console.text import Line, Piece, Tone, clean, labelled, line, outside, paragraph, sparkline
+from app.console.text import Line, Piece, Tone, labelled, line, outside, paragraph, sparkline
+from storage.plain import clean
 
 if TYPE_CHECKING:
     from storage.snapshot import DeskSnapshot, RegimeRow

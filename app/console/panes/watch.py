@@ -9,8 +9,9 @@ from app.console.figures import NOTHING, number, price, trend
 from app.console.layout import PaneId
 from app.console.panes.base import TablePane
 from app.console.state import View
-from app.console.text import Line, Piece, Tone, clean, line, outside
+from app.console.text import Line, Piece, Tone, line, outside
 from app.console.widgets.table import Column, Row
+from storage.plain import clean
 
 if TYPE_CHECKING:
     from storage.snapshot import WatchRow

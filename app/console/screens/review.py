@@ -22,8 +22,9 @@ from app.console.card import card_lines, headline, if_ignored
 from app.console.clock import Clock
 from app.console.figures import countdown
 from app.console.notes import footer_line
-from app.console.text import Line, Piece, Tone, clean, cut, line
+from app.console.text import Line, Piece, Tone, cut, line
 from app.console.widgets.lines import LineRow, LinesView
+from storage.plain import clean
 
 if TYPE_CHECKING:
     from uuid import UUID
