@@ -23,6 +23,7 @@ from app.runtime.replay import Pace, Replay
 from app.runtime.report import ReplayReport, read_report
 from app.settings import Settings, load_settings
 from app.wiring import desk_parts
+from storage import plain
 from storage.records import DeskKind, VerdictMode
 from storage.server import Server, open_server
 
@@ -93,7 +94,7 @@ def run_headless(order: ReplayOrder, *, as_json: bool) -> bool:
         typer.echo(f"desk {prepared.desk}: stopped; the same command resumes it", err=True)
         return False
     report = asyncio.run(through_outages(server, lambda: _report(prepared, started)))
-    typer.echo(json.dumps(as_json(report)) if as_json else _sentences(report))
+    typer.echo(json.dumps(plain.as_json(report)) if as_json else _sentences(report))
     return True
 
 

@@ -66,6 +66,7 @@ class Attendant:
             led = leading is not None and leading.ended_at is None and leading.silent_s < SILENT_S
             if led:
                 self._said = ""
+                self._started_at = -START_S  # should it fall now, a successor is started at once
             elif by := await stop_asked(connection, began):
                 self._say(f"{by} stopped the desk {self._desk.name}; start it again: quorum run")
             elif self._may_start:

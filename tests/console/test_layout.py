@@ -11,8 +11,9 @@ from app.console.glyphs import ASCII
 from app.console.layout import PaneId, Size, plan, size_class
 from app.console.notes import HISTORY_NOTE
 from app.console.screens.review import ReviewScreen
-from app.console.text import Piece, clean, fit
+from app.console.text import Piece, fit
 from app.console.widgets.table import Column, fit_columns
+from storage.plain import clean
 from storage.records import DeskState
 
 from .desks import FakeDesk, a_desk, watch_row

@@ -116,7 +116,9 @@ class Console:
     """The console in an emulated terminal, 120 by 40."""
 
     def __init__(self, home: Path, *arguments: str) -> None:
-        self._terminal, inside = pty.openpty()
+        self.terminal, inside = pty.openpty()
+        self._reading = threading.Event()
+        self._reading.set()
         fcntl.ioctl(inside, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
         self.process = subprocess.Popen(
             [sys.executable, "-m", "app.console", *arguments],
@@ -149,7 +151,16 @@ class Console:
         return "\n".join(self._screen.display)
 
     def press(self, keys: str) -> None:
-        os.write(self._terminal, keys.encode())
+        os.write(self.terminal, keys.encode())
+
+    @contextmanager
+    def not_reading(self) -> Iterator[None]:
+        """A terminal that takes nothing any more, as one behind a sleeping laptop."""
+        self._reading.clear()
+        try:
+            yield
+        finally:
+            self._reading.set()
 
     def __enter__(self) -> Self:
         return self
@@ -166,12 +177,13 @@ class Console:
         """Wait for it to end and close the terminal; its exit code, negative for a signal."""
         code = self.process.wait(timeout=timeout_s)
         self._reader.join(timeout=timeout_s)
-        os.close(self._terminal)
+        os.close(self.terminal)
         return code
 
     def _read(self) -> None:
         while True:
             try:
-                self._stream.feed(os.read(self._terminal, 65536))
+                self._reading.wait()
+                self._stream.feed(os.read(self.terminal, 65536))
             except OSError:  # the other end is closed: the console is gone
                 return
