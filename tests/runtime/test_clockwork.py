@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime, time, timedelta
 
 import pytest
@@ -14,14 +16,14 @@ from agents.market.clock import Clock, ScaledClock, SystemClock
 from app.runtime.clockwork import SlotTrigger, keep_time
 from app.runtime.dispatch import Dispatcher
 from app.runtime.plan import next_due
-from storage.leadership import SteppedDown, connect, database_now, this_process, try_to_lead
+from app.runtime.slots import due_at
+from storage.leadership import SteppedDown, Term, connect, database_now, this_process, try_to_lead
 from storage.queue import open_queue
-from storage.records import AgentName, RunState, Slot
+from storage.records import RunState, Slot
 from storage.server import DRIVER_LOCK
-from tests.runtime.stage import ADA, HandClock, read
+from tests.runtime.stage import HandClock, read
 from tests.runtime.test_plan import by_hand
-from tests.storage import desk_builder as build
-from tests.storage.desk_builder import execute, writing
+from tests.storage.desk_builder import execute
 
 ANCHOR = datetime(2026, 10, 5, 12, tzinfo=UTC)  # by the machine
 SPEEDS = st.sampled_from([1.0, 7.0, 60.0, 600.0, 3_600.0, 100_000.0])
@@ -98,71 +100,88 @@ def test_an_alarm_follows_the_changes_of_the_clocks() -> None:
 
 # -- keeping time --------------------------------------------------------------------------------------------
 
-
-def made(conninfo: str) -> None:
-    with writing(conninfo) as session:
-        build.found_paper(session)
-        session.add_all(build.agent_state(agent) for agent in AgentName)
+TUESDAY = date(2026, 11, 24)
+FOUNDED = datetime.combine(TUESDAY, time(6), NEW_YORK).astimezone(UTC)
+A_DAY_IN_TWO_SECONDS = 24 * 1_800.0
 
 
-async def test_a_leader_that_keeps_time_queues_each_slot_as_it_is_due_and_what_is_asked_for(
-    database: str,
-) -> None:
-    """A day in about two seconds, by a real clock and a real scheduler."""
-    await asyncio.to_thread(made, database)
-    founded = datetime.combine(date(2026, 11, 24), time(6), NEW_YORK).astimezone(UTC)
-    clock: Clock = ScaledClock(founded, datetime.now(UTC), 24 * 1_800.0)
+def keeper(conninfo: str, term: Term, clock: Clock) -> Coroutine[None, None, None]:
+    """Keep the time of a desk that was founded on a Tuesday morning."""
+    dispatcher = Dispatcher(
+        term=term,
+        queue_app=open_queue(conninfo),
+        clock=clock,
+        founded=FOUNDED,
+        first_session=TUESDAY,
+        lacks={},
+        who="desk-1:1",
+    )
+    return keep_time(term, dispatcher, clock)
+
+
+@asynccontextmanager
+async def leading(conninfo: str) -> AsyncIterator[Term]:
     identity = this_process("run")
-    async with await connect(database, identity) as connection:
+    async with await connect(conninfo, identity) as connection:
         term = await try_to_lead(connection, identity, await database_now(connection))
         assert term is not None
-        dispatcher = Dispatcher(
-            term=term,
-            queue_app=open_queue(database),
-            clock=clock,
-            founded=founded,
-            first_session=date(2026, 11, 24),
-            lacks={},
-            who="desk-1:1",
-        )
-        keeping = asyncio.create_task(keep_time(term, dispatcher, clock))
-        async with asyncio.timeout(15):
-            while clock.now() < next_due(Slot.SETTLE_MORNING, founded + timedelta(days=1))[1]:
-                await asyncio.sleep(0.05)
-            done = (
-                "update runs set state = 'failed', asked_at = now(), asked_by = 'ada' where slot = 'regime'"
-            )
-            await asyncio.to_thread(execute, database, done)
-            await asyncio.to_thread(
-                execute,
-                database,
-                "update runs set state = 'queued', asked_at = clock_timestamp() where slot = 'regime'"
-                " and session = '2026-11-24'",
-            )
-            assert (await term.beat()).asked
-            term.asked.set()
-            while (await term.beat()).asked:
-                await asyncio.sleep(0.05)
-        # Cut off: whoever keeps time learns of it at the next thing it writes.
+        yield term
         await connection.execute("select pg_advisory_unlock(%s)", [DRIVER_LOCK])
-        rival = this_process("run")
-        async with await connect(database, rival) as other:
-            assert await try_to_lead(other, rival, await database_now(other)) is not None
-            with pytest.raises(SteppedDown):
-                async with asyncio.timeout(15):
-                    await keeping
-    runs = await asyncio.to_thread(
-        read, database, "select slot, state from runs where session = '2026-11-24' order by desk_time, slot"
-    )
-    assert sorted(slot for slot, _ in runs) == sorted(Slot)
+
+
+async def test_every_slot_of_a_day_is_queued_when_it_is_due(database: str) -> None:
+    """By the real clock and the real scheduler, a day in two seconds."""
+    clock = ScaledClock(FOUNDED, datetime.now(UTC), A_DAY_IN_TWO_SECONDS)
+    over = next_due(Slot.SETTLE_MORNING, FOUNDED + timedelta(days=1))[1]
+    async with leading(database) as term:
+        keeping = asyncio.create_task(keeper(database, term, clock))
+        await asyncio.sleep((clock.real(over) - datetime.now(UTC)).total_seconds() + 0.3)
+        keeping.cancel()
+        await asyncio.wait({keeping})
     jobs = await asyncio.to_thread(
         read,
         database,
-        "select r.slot, count(*) from runs r join procrastinate.procrastinate_jobs j"
-        " on j.args ->> 'run_id' = r.id::text where r.session = '2026-11-24' group by 1",
+        "select slot, state, count(j), max(extract(epoch from queued_at)::float8) from runs r"
+        " left join procrastinate.procrastinate_jobs j on j.args ->> 'run_id' = r.id::text"
+        " where session = %s group by 1, 2",
+        TUESDAY,
     )
-    twice = {slot for slot, count in jobs if count != 1}
-    assert twice == {"regime"}  # once when it was due, once when it was asked for
-    skipped = {slot for slot, state in runs if state == RunState.SKIPPED}
-    assert skipped.isdisjoint({"cutoff", "open", "settle", "regime", "digest"})
-    assert ADA.name == "ada"
+    assert sorted(slot for slot, _, _, _ in jobs) == sorted(Slot)
+    for slot, state, count, queued_at in jobs:
+        assert (state, count) in ((RunState.QUEUED, 1), (RunState.SKIPPED, 0))
+        late_s = queued_at - clock.real(due_at(TUESDAY, Slot(slot))).timestamp()
+        assert 0 <= late_s < 5, slot
+
+
+async def test_what_is_asked_for_is_queued_at_once(database: str) -> None:
+    clock = HandClock(due_at(TUESDAY, Slot.REGIME))
+    async with leading(database) as term:
+        keeping = asyncio.create_task(keeper(database, term, clock))
+        await _until(database, "select 1 from runs where slot = 'regime'")
+        ask = "update runs set asked_by = 'ada', asked_at = clock_timestamp() where slot = 'regime'"
+        await asyncio.to_thread(execute, database, ask)
+        term.asked.set()  # as the one who beats does
+        await _until(database, "select 1 from runs where queued_at > asked_at")
+        keeping.cancel()
+        await asyncio.wait({keeping})
+    jobs = "select count(*) from procrastinate.procrastinate_jobs where queue_name = 'compute'"
+    assert await asyncio.to_thread(read, database, jobs) == [(2,)]
+
+
+async def test_whoever_leads_no_more_learns_of_it_from_what_it_writes(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.runtime.clockwork.RESCUE_S", 0.2)
+    async with leading(database) as former:
+        keeping = asyncio.create_task(keeper(database, former, HandClock(FOUNDED)))
+        await _until(database, "select 1 from schedule")
+        await asyncio.to_thread(execute, database, "update leadership set epoch = epoch + 1")
+        async with asyncio.timeout(10):
+            with pytest.raises(SteppedDown):
+                await keeping
+
+
+async def _until(conninfo: str, query: str) -> None:
+    async with asyncio.timeout(10):
+        while not await asyncio.to_thread(read, conninfo, query):
+            await asyncio.sleep(0.02)
