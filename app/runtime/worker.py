@@ -9,10 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from uuid import UUID
 
-import psycopg
 from procrastinate import App
-from procrastinate.exceptions import ConnectorException
-from psycopg_pool import PoolTimeout
 
 from app.runtime.jobs import WhenAsked
 from app.runtime.leader import first_line
@@ -60,7 +57,7 @@ class Worker:
             try:
                 await self._live(stop)
                 why = "its connection is gone"
-            except (ConnectorException, PoolTimeout, psycopg.Error, OSError) as lost:
+            except Exception as lost:  # noqa: BLE001 - said below; without a worker the desk would stand still
                 why = first_line(lost)
             if stop.is_set():
                 return

@@ -112,13 +112,13 @@ async def test_the_jobs_of_a_lane_are_done_one_by_one_in_their_order(database: s
 
 
 async def test_the_next_job_of_a_lane_does_not_wait_for_the_worker_to_look_again(database: str) -> None:
-    jobs = await defer(database, 5)
-    hands = Hands()
+    jobs = await defer(database, 3)
+    hands = Hands(0.05)
     async with working(database, hands.carry_out):
-        await until(lambda: len(hands.done) >= 1)
+        await until(lambda: len(hands.done) == 1)
         began = time.monotonic()
         await until(lambda: len(hands.done) == len(jobs))
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 1.5
 
 
 @pytest.mark.usefixtures("eager")
