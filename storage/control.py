@@ -28,7 +28,7 @@ _LAST_RUN = """
 _ASK_AGAIN = """
     update runs
        set state = 'queued', summary = 'asked to run now', finished_at = null, seconds = null,
-           asked_by = %s, asked_at = clock_timestamp()
+           failures = 0,           asked_by = %s, asked_at = clock_timestamp()
      where id = %s
 """
 

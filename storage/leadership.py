@@ -75,7 +75,8 @@ class Holder:
 
     @property
     def frozen(self) -> bool:
-        return self.ended_at is None and self.silent_s > FROZEN_AFTER_S
+        """Whether a lock that is still held is held by nobody who could use it."""
+        return self.silent_s > FROZEN_AFTER_S
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import psycopg
 from procrastinate import App, PsycopgConnector
+from procrastinate.exceptions import ConnectorException
 
 from storage.records import Queue
 
@@ -36,7 +37,11 @@ async def defer_run(
 ) -> None:
     """Queue a run in the transaction of `connection`; jobs of a lane are taken one by one, in this order."""
     deferrer = queue_app.configure_task(RUN_SLOT, queue=queue, lock=lane, connection=connection)
-    await deferrer.defer_async(run_id=str(run_id))
+    try:
+        await deferrer.defer_async(run_id=str(run_id))
+    except ConnectorException as wrapped:
+        # On our connection it is our error: whoever leads must see that the connection is gone.
+        raise wrapped.__cause__ or wrapped from wrapped
 
 
 async def rescue(connection: psycopg.AsyncConnection[tuple[object, ...]]) -> int:

@@ -21,7 +21,7 @@ from storage.records import Queue, uuid7
 log = logging.getLogger(__name__)
 
 CONCURRENCY = 4
-POLL_S = 1.0  # neither a job given back by a rescue nor the next of a lane is announced to anybody
+POLL_S = 2.0  # announcements may be lost, and a job to be tried again later is announced to nobody
 HEARTBEAT_S = 3.0
 SEEN_S = 5.0
 DRAIN_S = 25.0  # what a stopping worker gives the jobs it has begun
