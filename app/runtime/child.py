@@ -10,7 +10,7 @@ import threading
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TextIO
 
-from app.runtime.verdicts import pause
+from app.runtime.waiting import pause
 from app.runtime.worker import BACK_OFF_S, STEADY_S
 from storage.records import Queue
 

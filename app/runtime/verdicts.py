@@ -9,6 +9,7 @@ from datetime import date, datetime, timedelta
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
+from app.runtime.waiting import pause
 from storage.events import Topic, announce
 from storage.journal import Journal
 from storage.models import Approval, Verdict
@@ -128,11 +129,3 @@ async def _unsettled(database: AsyncSession, entry_session: date, now: datetime)
 async def _now(database: AsyncSession) -> datetime:
     """The database's clock: the one the verdict commands compare with."""
     return (await database.execute(select(func.now()))).scalar_one()
-
-
-async def pause(stop: asyncio.Event, seconds: float) -> None:
-    """Wait `seconds`, or less when `stop` is set."""
-    try:
-        await asyncio.wait_for(stop.wait(), seconds)
-    except TimeoutError:
-        return

@@ -99,6 +99,7 @@ def upgrade() -> None:
         sa.Column("since", sa.DateTime(timezone=True), nullable=False),
         sa.Column("heartbeat_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("stops", sa.Integer(), server_default="0", nullable=False),
         sa.Column("stop_asked_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("stop_asked_by", sa.String(), nullable=True),
         sa.CheckConstraint("id = 1", name=op.f("ck_leadership_single")),

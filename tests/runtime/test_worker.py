@@ -13,7 +13,7 @@ import pytest
 
 from agents.market.history import HistoryPack
 from app.runtime.jobs import TryAgain
-from app.runtime.worker import Worker
+from app.runtime.worker import CONCURRENCY, Worker
 from storage.desk import Desk
 from storage.leadership import Identity, connect, this_process
 from storage.queue import defer_run, open_queue, rescue
@@ -127,7 +127,7 @@ async def test_lanes_do_not_wait_for_each_other(database: str) -> None:
     hands = Hands(0.2)
     async with working(database, hands.carry_out):
         await until(lambda: len(hands.done) == len(jobs))
-    assert hands.at_once == 4
+    assert hands.at_once == CONCURRENCY
     for lane in range(4):
         assert [job for job in hands.begun if jobs.index(job) % 4 == lane] == jobs[lane::4]
 
@@ -337,4 +337,4 @@ async def test_a_job_that_breaks_costs_no_other_job(database: str, error: BaseEx
             raise error
 
     async with working(database, breaks_once):
-        await until(lambda: seen == jobs)
+        await until(lambda: set(seen) == set(jobs))
