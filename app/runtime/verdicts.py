@@ -52,11 +52,14 @@ async def answer_approvals(
 
 
 async def _set_expiry(engine: AsyncEngine, entry_session: date, timeout_s: float) -> None:
-    """Counted from here, not from the proposal: time in which nobody ran the desk is not time to decide."""
+    """Counted from here, not from the proposal: time in which nobody ran the desk is not time to decide.
+
+    Answered ones get theirs too: a verdict that is taken back leaves an approval that must not wait for ever.
+    """
     async with AsyncSession(engine) as database, database.begin():
         asked = await database.execute(
             update(Approval)
-            .where(Approval.state == ApprovalState.PENDING, Approval.entry_session == entry_session)
+            .where(Approval.entry_session == entry_session)
             .values(expires_at=await _now(database) + timedelta(seconds=timeout_s))
             .returning(Approval.id)
         )

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import psycopg
+import pytest
 
 from app.runtime.plan import due_slots
 from storage.desk import Desk as Operations
@@ -23,7 +24,8 @@ from tests.app.books import assert_books_balance
 from tests.journeys.processes import home_of_its_own, kill, postmaster, wait_until
 from tests.journeys.runtimes import Desk, Process, watched_desk
 
-HOURS = float(os.environ.get("HOURS", "30"))
+pytestmark = pytest.mark.long
+HOURS = float(os.environ.get("HOURS", "16"))
 SPEED = float(os.environ.get("SPEED", "2400"))
 KILL_EVERY_S = (3.0, 14.0)
 NAME = "rehearsal"
