@@ -1,11 +1,12 @@
 """The contract every agent keeps, whoever answers: rules today, a model behind the same door later."""
 
+import asyncio
 import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from storage.records import AgentName, Stance, ThesisKind
 
@@ -100,6 +101,16 @@ class BaseAgent(ABC, Generic[ContextT, VerdictT]):
             outcome = Abstention(str(unavailable))
         latency_ms = (self._timer() - started) * 1000
         return Report(agent=self.name, outcome=outcome, source=self.source, latency_ms=latency_ms)
+
+
+async def together(*asked: Coroutine[None, None, Any]) -> list[Any]:
+    """All answers in the order asked; when one fails the others are ended, and its error is raised."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one) for one in asked]
+    except ExceptionGroup as failed:
+        raise failed.exceptions[0] from failed
+    return [task.result() for task in tasks]
 
 
 def stance_of(thesis: ThesisKind) -> Stance:

@@ -1,11 +1,10 @@
 """One deliberation: who is asked, how they vote, what the limits leave, and what goes to the human."""
 
-import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date
 
-from agents.base import EVERYBODY, Abstention, Attendance, BaseAgent, Report, Vote, stance_of
+from agents.base import EVERYBODY, Abstention, Attendance, BaseAgent, Report, Vote, stance_of, together
 from agents.roles.news_analyst import NewsContext, NewsReading
 from agents.roles.research import ResearchContext, ResearchThesis
 from agents.roles.risk_manager import RiskContext, RiskVerdict
@@ -105,7 +104,7 @@ class AgentOrchestrator:
     ) -> tuple[Deliberation, ...]:
         """Best score first, ties by symbol; a proposal reserves cash and heat before the next is sized."""
         ordered = sorted(candidates, key=lambda candidate: (-candidate.score, candidate.symbol))
-        rounds = await asyncio.gather(*(self._ask(candidate, briefing) for candidate in ordered))
+        rounds = await together(*(self._ask(candidate, briefing) for candidate in ordered))
         deliberations = []
         for candidate, answers in zip(ordered, rounds, strict=True):
             deliberation = await self._conclude(candidate, answers, briefing)
@@ -118,7 +117,7 @@ class AgentOrchestrator:
 
     async def _ask(self, candidate: Screened, briefing: Briefing) -> _Round:
         symbol, technicals, attendance = candidate.symbol, candidate.technicals, briefing.attendance
-        research, news, strategy = await asyncio.gather(
+        research, news, strategy = await together(
             self._research.run(
                 ResearchContext(symbol=symbol, technicals=technicals, direction=briefing.direction),
                 symbol=symbol,

@@ -23,11 +23,12 @@ _LAST_RUN = """
       from runs r join schedule s on s.slot = r.slot
      where %(agent)s = any(s.agents)
      order by r.desk_time desc, r.session desc limit 1
-       for update of r
+       for update of r nowait
 """
 _ASK_AGAIN = """
     update runs
        set state = 'queued', summary = 'asked to run now', finished_at = null, seconds = null,
+           failures = 0, queued_at = null,
            asked_by = %s, asked_at = clock_timestamp()
      where id = %s
 """
@@ -78,7 +79,14 @@ def resume_agent(connection: Connection, agent: AgentName, operator: Operator) -
 def run_agent_now(connection: Connection, agent: AgentName, operator: Operator) -> CommandReceipt:
     """Run the agent's last slot again if it failed or was skipped: what is done is never done twice."""
     with connection.transaction():
-        last = fetch_one(connection, _LastRun, _LAST_RUN, {"agent": agent})
+        pause = _pause_of(connection, agent)
+        if pause is not None and pause.paused_by is not None:
+            return _refused(f"{agent} is paused by {pause.paused_by}: resume it first")
+        try:
+            with connection.transaction():
+                last = fetch_one(connection, _LastRun, _LAST_RUN, {"agent": agent})
+        except psycopg.errors.LockNotAvailable:
+            return _refused(f"{agent} is at work: there is nothing to run again")
         if last is None:
             return _refused(f"{agent} has not been due yet: there is no run to do again")
         what = f"{last.slot} of {last.session}"
@@ -94,7 +102,8 @@ def stop_runtimes(connection: Connection, operator: Operator) -> CommandReceipt:
     """Ask every runtime and worker of the desk to finish what it is doing and leave."""
     with connection.transaction():
         asked = connection.execute(
-            "update leadership set stop_asked_at = clock_timestamp(), stop_asked_by = %s", [operator.name]
+            "update leadership set stops = stops + 1, stop_asked_at = clock_timestamp(), stop_asked_by = %s",
+            [operator.name],
         )
         if not asked.rowcount:
             return _refused("no runtime has ever led this desk")

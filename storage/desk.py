@@ -177,6 +177,10 @@ class Desk:
                 return _refused(row, f"risky: type {row.short_id} to approve")
             undo_s = rules.undo_risky_s if row.risky else rules.undo_s
             effective_at = rules.now + timedelta(seconds=undo_s)
+            if row.expires_at is not None:
+                # A verdict given just before the cutoff is acted on at the cutoff: no undo beyond it.
+                effective_at = min(effective_at, row.expires_at)
+            left_s = (effective_at - rules.now).total_seconds()
             connection.execute(
                 _DECIDE,
                 {
@@ -194,7 +198,7 @@ class Desk:
         return VerdictReceipt(
             accepted=True,
             state=verdict,
-            message=f"{row.terms.symbol} {verdict}, takes effect in {undo_s} s",
+            message=f"{row.terms.symbol} {verdict}, takes effect in {left_s:.0f} s",
             effective_at=effective_at,
         )
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import psycopg
+from psycopg.conninfo import make_conninfo
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from storage.connecting import KEEPALIVE, PATIENT
 
 
 def open_engine(conninfo: str, *, durable: bool = True, application: str = "quorum") -> AsyncEngine:
@@ -12,11 +15,12 @@ def open_engine(conninfo: str, *, durable: bool = True, application: str = "quor
     With `durable` False a commit does not wait for the disk: after a crash of the server the last moments may
     be missing, never torn. Only a replay may ask for that: it does the missing steps again, alike.
     """
-    options = "" if durable else "-c synchronous_commit=off"
+    options = PATIENT if durable else "-c synchronous_commit=off"
 
     async def connect() -> psycopg.AsyncConnection[tuple[object, ...]]:
         return await psycopg.AsyncConnection.connect(
-            conninfo, connect_timeout=10, options=options, application_name=application
+            make_conninfo(conninfo, connect_timeout=10, application_name=application, **KEEPALIVE),
+            options=options,
         )
 
     # Asked before use: a server that restarted costs a long-lived process a reconnect and no error.

@@ -19,6 +19,7 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import class_row, scalar_row
 
+from storage.connecting import KEEPALIVE, SERVER_KEEPALIVE
 from storage.records import OperationKind, uuid7
 from storage.server import DRIVER_LOCK
 
@@ -26,17 +27,6 @@ Connection = psycopg.AsyncConnection[tuple[object, ...]]
 
 FROZEN_AFTER_S = 10.0  # a leader silent for so long has lost the desk, whatever holds its lock
 ANSWER_S = 5.0  # a leader whose database does not answer for so long steps down
-# A network that is cut is noticed by both ends within about ten seconds; the kernel's default is two hours.
-KEEPALIVE = {
-    "keepalives_idle": 5,
-    "keepalives_interval": 2,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 10_000,
-}
-SERVER_KEEPALIVE = (
-    "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3 "
-    "-c client_connection_check_interval=2s -c idle_session_timeout=0"
-)
 
 
 class SteppedDown(Exception):
@@ -75,7 +65,8 @@ class Holder:
 
     @property
     def frozen(self) -> bool:
-        return self.ended_at is None and self.silent_s > FROZEN_AFTER_S
+        """Whether a lock that is still held is held by nobody who could use it."""
+        return self.silent_s > FROZEN_AFTER_S
 
 
 @dataclass(frozen=True)
@@ -90,14 +81,14 @@ class Beat:
 class Term:
     """One leader's time in office. Its writes and heartbeats take turns on the connection with the lock."""
 
-    def __init__(self, connection: Connection, identity: Identity, epoch: int, began: datetime) -> None:
+    def __init__(self, connection: Connection, identity: Identity, epoch: int, stops: int) -> None:
         self.epoch = epoch
         self.asked = (
             asyncio.Event()
         )  # a human wants a run now: set by whoever beats, cleared by who sees to it
         self._connection = connection
         self._identity = identity
-        self._began = began
+        self._stops = stops
         self._turn = asyncio.Lock()
 
     @asynccontextmanager
@@ -124,8 +115,8 @@ class Term:
             row = await cursor.fetchone()
         if row is None:
             raise SteppedDown
-        asked = row.stop_asked_at is not None and row.stop_asked_at > self._began
-        return Beat(now=row.now, stop_asked_by=row.stop_asked_by if asked else None, asked=row.asked)
+        stop = row.stop_asked_by if row.stops > self._stops else None
+        return Beat(now=row.now, stop_asked_by=stop, asked=row.asked)
 
     async def note(self, kind: OperationKind, text: str) -> None:
         """Add to the desk's list of operations."""
@@ -151,10 +142,10 @@ async def connect(conninfo: str, identity: Identity) -> Connection:
     return await psycopg.AsyncConnection.connect(parameters, autocommit=True)
 
 
-async def try_to_lead(connection: Connection, identity: Identity, began: datetime) -> Term | None:
+async def try_to_lead(connection: Connection, identity: Identity, stops: int) -> Term | None:
     """Lead the desk if nobody does; a leader that is frozen is cut off, and the next try may succeed.
 
-    `began`: when this process did; a stop asked for since then is meant for it too.
+    `stops`: how many had been asked for when this process began; the next one is meant for it too.
     """
     locked = await connection.cursor(row_factory=scalar_row).execute(
         "select pg_try_advisory_lock(%s)", [DRIVER_LOCK]
@@ -171,7 +162,7 @@ async def try_to_lead(connection: Connection, identity: Identity, began: datetim
         term = await cursor.fetchone()
         assert term is not None
         await record(connection, OperationKind.LED, str(identity), _succession(term.epoch, former))
-    return Term(connection, identity, term.epoch, began)
+    return Term(connection, identity, term.epoch, stops)
 
 
 async def holder(connection: Connection) -> Holder | None:
@@ -181,12 +172,14 @@ async def holder(connection: Connection) -> Holder | None:
     return await cursor.fetchone()
 
 
-async def stop_asked(connection: Connection, since: datetime) -> str | None:
-    """Who has asked the desk's runtimes and workers to stop since an instant of the database's clock."""
-    cursor = await connection.cursor(row_factory=scalar_row).execute(
-        "select stop_asked_by from leadership where stop_asked_at > %s", [since]
-    )
-    return await cursor.fetchone()
+async def stops_asked(connection: Connection) -> tuple[int, str]:
+    """How often the desk's runtimes and workers were asked to stop, and who asked last.
+
+    A count and no instant: a clock that is set back must not make anybody deaf.
+    """
+    cursor = await connection.execute("select stops, coalesce(stop_asked_by, '') from leadership")
+    row = await cursor.fetchone()
+    return (int(str(row[0])), str(row[1])) if row else (0, "")
 
 
 async def database_now(connection: Connection) -> datetime:
@@ -224,7 +217,7 @@ def _succession(epoch: int, former: Holder | None) -> str:
 @dataclass(frozen=True)
 class _Beat:
     now: datetime
-    stop_asked_at: datetime | None
+    stops: int
     stop_asked_by: str | None
     asked: bool
 
@@ -237,9 +230,8 @@ class _Began:
 _BEAT = """
     update leadership set heartbeat_at = clock_timestamp()
      where epoch = %s and holder = %s
-    returning heartbeat_at as now, stop_asked_at, stop_asked_by,
-              exists (select 1 from runs where state = 'queued' and asked_at is not null
-                         and asked_at > coalesce(queued_at, '-infinity')) as asked
+    returning heartbeat_at as now, stops, stop_asked_by,
+              exists (select 1 from runs where state = 'queued' and queued_at is null) as asked
 """
 
 _BEGIN = """

@@ -31,6 +31,16 @@ def current_revision(conninfo: str) -> str | None:
     return str(row[0]) if row else None
 
 
+def require_newest(conninfo: str) -> None:
+    """Raises OperatorError when the database stands at another revision than this version's."""
+    current, newest = current_revision(conninfo), known_revisions()[-1]
+    if current != newest:
+        raise OperatorError(
+            f"the database is at schema {current or 'none'}, this Quorum works with {newest}",
+            "start its runtime first: quorum run",
+        )
+
+
 def upgrade(conninfo: str) -> None:
     """Migrate to the newest revision; does nothing, and imports nothing heavy, when already there.
 

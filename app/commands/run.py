@@ -12,23 +12,25 @@ from functools import partial
 from app.runtime.child import child_command, run_until_signalled, watch_lifeline
 from app.runtime.jobs import Executor
 from app.runtime.leader import check_clock
-from app.runtime.live import find_live_desk, open_live_desk
+from app.runtime.live import LiveDesk, find_live_desk, open_live_desk
 from app.runtime.one_per_home import only_one, refuse_second
 from app.runtime.outage import through_outages
 from app.runtime.runtime import Runtime
 from app.runtime.worker import Worker
 from app.settings import Settings, load_settings
 from app.wiring import desk_parts, rehearsal, sources, workbench
+from storage import schema
 from storage.engine import open_engine
 from storage.errors import OperatorError
 from storage.leadership import connect, database_now, this_process
 from storage.records import Queue
-from storage.server import Server, open_server
+from storage.server import Server, checked_desk_name, open_server
 
 
 def run_runtime(desk: str, *, standby: bool) -> None:
     """Lead the desk, or stand by until it may, until stopped. Raises OperatorError."""
     _log_to_stderr()
+    checked_desk_name(desk)  # it names a file before it names a database
     settings = load_settings()
     server = open_server(settings.home, settings.database_url)
     with only_one(settings.home, desk) as first:
@@ -70,10 +72,15 @@ async def _work(
 ) -> None:
     rehearsed = rehearsal(settings)
     conninfo = server.conninfo(server.desk_database(name))
-    desk = await through_outages(server, lambda: find_live_desk(conninfo, rehearsed))
     identity = this_process("worker")
-    async with await connect(conninfo, identity) as connection:
-        check_clock(await database_now(connection), datetime.now(UTC))
+
+    async def look() -> LiveDesk:
+        schema.require_newest(conninfo)
+        async with await connect(conninfo, identity) as connection:
+            check_clock(await database_now(connection), datetime.now(UTC))
+        return await find_live_desk(conninfo, rehearsed)
+
+    desk = await through_outages(server, look)
     engine = open_engine(conninfo, application=identity.name)
     executor = Executor(engine, partial(workbench, settings, desk, rehearsed), str(identity))
     worker = Worker(conninfo, identity, queues, executor.carry_out)
@@ -107,4 +114,4 @@ def _log_to_stderr() -> None:
     )
     # What they have to say about a database that is away, our own lines say in words.
     for chatty in ("alembic", "apscheduler", "procrastinate", "psycopg"):
-        logging.getLogger(chatty).setLevel(logging.ERROR)
+        logging.getLogger(chatty).setLevel(logging.CRITICAL)

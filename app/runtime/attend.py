@@ -18,9 +18,9 @@ import psycopg
 from app.runtime.host import say
 from app.runtime.leader import first_line
 from app.runtime.live import LiveDesk
-from app.runtime.verdicts import pause
+from app.runtime.waiting import pause
 from storage.errors import OperatorError
-from storage.leadership import Connection, connect, database_now, holder, stop_asked, this_process
+from storage.leadership import Connection, Holder, connect, holder, stops_asked, this_process
 from storage.server import Server
 
 log = logging.getLogger(__name__)
@@ -44,6 +44,8 @@ class Attendant:
         self._started: subprocess.Popen[bytes] | None = None
         self._started_at = -START_S
         self._said = ""
+        self._stops: int | None = None  # asked for before the console came
+        self._fallen = True  # nobody has led yet, or the last leader fell: somebody is missing
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop`: the console is gone. Whatever runs then goes on."""
@@ -60,32 +62,36 @@ class Attendant:
                     self._say(str(away))
 
     async def _watch(self, connection: Connection, stop: asyncio.Event) -> None:
-        began = await database_now(connection)
         while not stop.is_set():
+            count, by = await stops_asked(connection)
+            if self._stops is None:
+                self._stops = count
             leading = await holder(connection)
-            led = leading is not None and leading.ended_at is None and leading.silent_s < SILENT_S
-            if led:
+            alive = self._started is not None and self._started.poll() is None
+            if leading is not None and leading.ended_at is None and leading.silent_s < SILENT_S:
                 self._said = ""
+                self._fallen = False
                 self._started_at = -START_S  # should it fall now, a successor is started at once
-            elif by := await stop_asked(connection, began):
+            elif count > self._stops:
                 self._say(f"{by} stopped the desk {self._desk.name}; start it again: quorum run")
-            elif self._may_start:
-                self._start_one()
-            else:
+            elif not self._may_start:
                 self._say("nobody leads the desk, and AGENT_ORCHESTRATOR_ENABLED is off: quorum run")
+            elif not self._fallen and leading is not None and leading.ended_at is not None:
+                # A service manager's business, and it may be about to start the next one.
+                self._say(f"the runtime of {self._desk.name} left in good order; start it again: quorum run")
+            elif not alive:
+                self._fallen = True
+                self._start_one(beside_frozen=leading is not None and lives_here(leading))
             await pause(stop, LOOK_S)
 
-    def _start_one(self) -> None:
-        """Start a runtime unless one is on its way."""
-        if self._started is not None and self._started.poll() is None:
-            if time.monotonic() - self._started_at < START_S:
-                return
-        elif self._started is not None and self._started.returncode:
+    def _start_one(self, *, beside_frozen: bool) -> None:
+        """Start a runtime, unless the last one ended only just now; one beside a frozen leader takes over."""
+        if self._started is not None and self._started.returncode:
             self._say(f"the runtime ended: {last_line(self._log_file())}")
-        if time.monotonic() - self._started_at < START_S:
-            return
-        self._started_at = time.monotonic()
-        self._started = start_runtime(self._desk.name, self._log_file())
+        if time.monotonic() - self._started_at >= START_S:
+            self._started_at = time.monotonic()
+            words = ["--standby"] if beside_frozen else []
+            self._started = start_runtime(self._desk.name, self._log_file(), *words)
 
     def _log_file(self) -> Path:
         return self._home / "log" / f"run-{self._desk.name}.log"
@@ -96,7 +102,20 @@ class Attendant:
             say("progress", message=text)
 
 
-def start_runtime(desk: str, log_file: Path) -> subprocess.Popen[bytes]:
+def lives_here(leading: Holder) -> bool:
+    """Whether the process that led is on this machine and still there, which makes it frozen."""
+    if leading.ended_at is not None or leading.host != this_process("").host:
+        return False
+    try:
+        os.kill(leading.pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # somebody else's process, and alive
+    return True
+
+
+def start_runtime(desk: str, log_file: Path, *words: str) -> subprocess.Popen[bytes]:
     """Start a runtime of the desk that outlives this process and its terminal."""
     log_file.parent.mkdir(parents=True, exist_ok=True)
     if log_file.exists() and log_file.stat().st_size > LOG_LIMIT:
@@ -104,7 +123,7 @@ def start_runtime(desk: str, log_file: Path) -> subprocess.Popen[bytes]:
     opened = os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
         return subprocess.Popen(
-            [sys.executable, "-I", "-m", "app.cli", "run", "--desk", desk],
+            [sys.executable, "-I", "-m", "app.cli", "run", "--desk", desk, *words],
             stdin=subprocess.DEVNULL,
             stdout=opened,
             stderr=opened,

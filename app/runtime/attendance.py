@@ -41,8 +41,8 @@ class Roster(Attendance):
 
     @asynccontextmanager
     async def working(self, agent: AgentName, symbol: str) -> AsyncIterator[None]:
-        await self._tell(agent, symbol or "the market")
         try:
+            await self._tell(agent, symbol or "the market")
             yield
         finally:
             await self._tell(agent, None)

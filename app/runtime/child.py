@@ -10,7 +10,7 @@ import threading
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TextIO
 
-from app.runtime.verdicts import pause
+from app.runtime.waiting import pause
 from app.runtime.worker import BACK_OFF_S, STEADY_S
 from storage.records import Queue
 
@@ -25,9 +25,17 @@ async def keep_child(command: Sequence[str], stop: asyncio.Event) -> None:
     loop = asyncio.get_running_loop()
     while not stop.is_set():
         started = loop.time()
-        process = await asyncio.create_subprocess_exec(
-            *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.DEVNULL, start_new_session=True
-        )
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *command,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        except OSError as failed:  # no memory, no processes left: perhaps later
+            log.warning("the compute worker could not be started (%s)", failed)
+            await pause(stop, BACK_OFF_S[1])
+            continue
         ended = asyncio.create_task(process.wait())
         wish = asyncio.create_task(stop.wait())
         try:

@@ -9,7 +9,6 @@ from functools import wraps
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.base import BaseTrigger
-from apscheduler.triggers.interval import IntervalTrigger
 
 from agents.market.clock import Clock
 from app.runtime.dispatch import Dispatcher
@@ -65,19 +64,34 @@ async def keep_time(term: Term, dispatcher: Dispatcher, clock: Clock) -> None:
     tick = surfacing(dispatcher.tick)
     for slot in Slot:
         scheduler.add_job(tick, SlotTrigger(slot, clock), id=slot.value)
-    scheduler.add_job(tick, IntervalTrigger(seconds=SWEEP_S), id="sweep")
-    scheduler.add_job(surfacing(dispatcher.rescue), IntervalTrigger(seconds=RESCUE_S), id="rescue")
     scheduler.start()
     try:
         await tick()
-        asking = asyncio.create_task(_see_to_asked(term, dispatcher))
+        # Not the scheduler's: its intervals stand still for an hour when the clock is set back by one.
+        around = [
+            asyncio.ensure_future(work)
+            for work in (
+                broken,
+                _see_to_asked(term, dispatcher),
+                _every(SWEEP_S, dispatcher.tick),
+                _every(RESCUE_S, dispatcher.rescue),
+            )
+        ]
         try:
-            await asyncio.wait({broken, asking}, return_when=asyncio.FIRST_COMPLETED)
-            (broken if broken.done() else asking).result()
+            done, _ = await asyncio.wait(around, return_when=asyncio.FIRST_COMPLETED)
+            done.pop().result()
         finally:
-            asking.cancel()
+            for work in around:
+                work.cancel()
+            await asyncio.wait(around)
     finally:
         scheduler.shutdown(wait=False)
+
+
+async def _every(seconds: float, work: Work) -> None:
+    while True:
+        await asyncio.sleep(seconds)
+        await work()
 
 
 async def _see_to_asked(term: Term, dispatcher: Dispatcher) -> None:

@@ -16,8 +16,10 @@ from app.runtime.plan import Planned, due_slots, next_due
 from app.runtime.slots import SLOTS, due_at, owner_of, slots_of
 from storage.leadership import Connection, Term, record
 from storage.queue import defer_run, rescue
-from storage.records import OperationKind, Queue, RunState, Slot, uuid7
+from storage.records import OperationKind, RunState, Slot, uuid7
 
+AGAIN_AFTER_S = 900.0  # a failed run of a slot that must not stay undone is tried again after this
+MUST = tuple(slot for slot, rule in SLOTS.items() if rule.until is None)
 SLACK_S = 2.0  # of the machine's time: what queueing may take before an accelerated clock calls it a delay
 
 
@@ -51,6 +53,7 @@ class Dispatcher:
         async with self._turn:
             if self._known is None:
                 self._known = await self._runs()
+                self._forget()
                 await self._post_schedule()
             planned = list(
                 due_slots(
@@ -70,18 +73,20 @@ class Dispatcher:
                 await self._post_schedule()
 
     async def run_asked(self) -> None:
-        """Queue what a human asked to be run now."""
+        """Queue every run that waits and has no job: a human asked for it, or its job was lost."""
         async with self._term.write() as connection:
-            cursor = await connection.execute(_ASKED, [self._term.epoch])
+            cursor = await connection.execute(_WITHOUT_JOB, [self._term.epoch])
             for run_id, slot in await cursor.fetchall():
                 await self._defer(connection, UUID(str(run_id)), Slot(str(slot)))
 
     async def rescue(self) -> None:
-        """Give the jobs of dead workers to living ones."""
+        """Give the jobs of dead workers to living ones, and what must not stay undone another chance."""
         async with self._term.write() as connection:
             if count := await rescue(connection):
                 text = f"{count} job{'s' if count > 1 else ''} of a worker that died, given to another"
                 await record(connection, OperationKind.RESCUED, self._who, text)
+            await connection.execute(_NOT_TO_STAY_UNDONE, [[slot.value for slot in MUST], AGAIN_AFTER_S])
+        await self.run_asked()
 
     async def _queue(self, planned: list[Planned]) -> None:
         async with self._term.write() as connection:
@@ -116,7 +121,7 @@ class Dispatcher:
 
     async def _defer(self, connection: Connection, run_id: UUID, slot: Slot) -> None:
         rule = SLOTS[slot]
-        await defer_run(self._queue_app, connection, run_id, Queue(rule.queue), rule.lane)
+        await defer_run(self._queue_app, connection, run_id, rule.queue, rule.lane)
 
     async def _runs(self) -> set[tuple[date, Slot]]:
         async with self._term.write() as connection:
@@ -166,10 +171,18 @@ _INSERT = """
     returning id
 """
 
-_ASKED = """
-    update runs set queued_at = clock_timestamp(), epoch = %s
-     where state = 'queued' and asked_at is not null and asked_at > coalesce(queued_at, '-infinity')
+_WITHOUT_JOB = """
+    update runs r set state = 'queued', queued_at = clock_timestamp(), epoch = %s
+     where state in ('queued', 'running')
+       and not exists (select 1 from procrastinate_jobs j
+                        where j.status in ('todo', 'doing') and j.args ->> 'run_id' = r.id::text)
     returning id, slot
+"""
+
+_NOT_TO_STAY_UNDONE = """
+    update runs set state = 'queued', failures = 0, finished_at = null, seconds = null, queued_at = null
+     where state = 'failed' and slot = any(%s)
+       and finished_at < clock_timestamp() - make_interval(secs => %s)
 """
 
 _POST = """

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import TextIO
 
 from app.runtime.child import run_until_signalled, watch_lifeline
-from app.runtime.verdicts import pause
+from app.runtime.waiting import pause
 from storage.errors import DeskTaken
 
 STANDBY_S = 2.0

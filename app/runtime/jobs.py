@@ -14,10 +14,10 @@ from uuid import UUID
 import psycopg
 from procrastinate import BaseRetryStrategy, RetryDecision
 from procrastinate.jobs import Job
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from agents.market.calendar import next_session, open_time
+from agents.market.calendar import next_session, open_time, previous_session
 from agents.market.clock import Clock
 from agents.trading.costs import Costs
 from agents.trading.limits import Limits
@@ -57,6 +57,8 @@ class WhenAsked(BaseRetryStrategy):
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
         if isinstance(exception, TryAgain):
             return RetryDecision(retry_in={"seconds": exception.after_s})
+        if isinstance(exception, asyncio.CancelledError):  # its worker leaves: another goes on with it
+            return RetryDecision(retry_in={"seconds": 1})
         return None
 
 
@@ -90,11 +92,9 @@ class Executor:
                 if connection_lost(error):
                     raise
                 await self._failed(run, error)
-            except TimeoutError:
-                await self._failed(run, TimeoutError(f"not done within {SLOTS[run.slot].most_s:.0f} s"))
             except Exception as error:  # noqa: BLE001 - it is written into the run's row, where it is seen
                 await self._failed(run, error)
-        except (psycopg.Error, DBAPIError) as lost:
+        except (psycopg.Error, SQLAlchemyError) as lost:
             # The database is away, so nothing can be written down: the queue keeps the job.
             raise TryAgain(OUTAGE_WAIT_S, first_line(lost)) from lost
 
@@ -112,10 +112,21 @@ class Executor:
             return run
 
     async def _attempt(self, run: Run) -> None:
-        rule, bench = SLOTS[run.slot], self._bench()
+        rule = SLOTS[run.slot]
         roster = await Roster.read(self._engine, rule.agents)
         started = time.perf_counter()
-        async with asyncio.timeout(rule.most_s), AsyncSession(self._engine) as database, database.begin():
+        try:
+            async with asyncio.timeout(rule.most_s) as limit:
+                await self._work(run, roster, started)
+        except TimeoutError as late:
+            if limit.expired():
+                raise TimeoutError(f"not done within {rule.most_s:.0f} s") from late
+            raise
+
+    async def _work(self, run: Run, roster: Roster, started: float) -> None:
+        """The step and the end of its run, in one transaction."""
+        bench = self._bench()
+        async with AsyncSession(self._engine) as database, database.begin():
             # Held to the end: should another worker have been given the same job, it waits and finds it done.
             current = await database.get_one(Run, run.id, with_for_update=True)
             if current.state is not RunState.RUNNING:
@@ -126,7 +137,7 @@ class Executor:
             else:
                 result = await STEPS[run.slot](await self._step(database, bench, run, roster))
             current.state = RunState.SKIPPED if why_not else RunState.DONE
-            current.summary, current.result = result.summary, result.figures
+            current.summary, current.result = storable(result.summary), result.figures
             current.seconds = time.perf_counter() - started
             current.finished_at = datetime.now(UTC)
             await Journal(database).tell_time(bench.clock.now(), seen_at=datetime.now(UTC))
@@ -141,11 +152,19 @@ class Executor:
             return f"{rule.owner} is {away}"
         if rule.until is not None and bench.clock.now() >= rule.until(run.session):
             return f"missed: {rule.too_late}"
+        await self._exits_first(database, run)
         states = await Journal(database).states(run.session)
         for before in rule.after:
             if states.get(before) is not RunState.DONE:
                 return f"{before} of this session is {states.get(before, 'missing')}"
         return ""
+
+    async def _exits_first(self, database: AsyncSession, run: Run) -> None:
+        """A session is not settled over one that failed to: its exits would never be looked at."""
+        if run.slot is Slot.SETTLE:
+            before = previous_session(run.session)
+            if (await Journal(database).states(before)).get(Slot.SETTLE) is RunState.FAILED:
+                raise RuntimeError(f"settle of {before} failed and goes first")
 
     async def _step(self, database: AsyncSession, bench: Workbench, run: Run, roster: Roster) -> Step:
         version = await Journal(database).newest_parameters()

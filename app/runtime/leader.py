@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 
-import psycopg
-
-from app.runtime.verdicts import pause
+from app.runtime.waiting import pause
 from storage.errors import OperatorError
 from storage.leadership import (
     Connection,
@@ -19,7 +18,7 @@ from storage.leadership import (
     connect,
     database_now,
     holder,
-    stop_asked,
+    stops_asked,
     try_to_lead,
 )
 from storage.records import OperationKind
@@ -29,7 +28,8 @@ log = logging.getLogger(__name__)
 
 POLL_S = 0.4  # a standby looks so often whether the lock is free
 BEAT_S = 1.0
-RETRY_S = (0.2, 5.0)
+RETRY_S = (0.2, 30.0)
+STEADY_S = 30.0  # in office or standing by for so long, and a loss is the first again
 SKEW_S = 60.0  # clocks further apart than this are wrong, not imprecise
 
 Duties = Callable[[Term, asyncio.Event], Coroutine[None, None, None]]
@@ -53,7 +53,8 @@ class Leader:
         self._identity = identity
         self._duties = duties
         self._now = now
-        self._began: datetime | None = None  # by the database's clock; a stop asked for since then is ours
+        self._stops: int | None = None  # asked for before this process began; the next one is meant for it
+        self._fault = ""  # why the desk was lost, where it was no other leader's doing
 
     async def run(self, stop: asyncio.Event) -> None:
         """Lead whenever nobody else does, until `stop` is set here or asked for in the database.
@@ -62,30 +63,37 @@ class Leader:
         """
         delay = RETRY_S[0]
         while not stop.is_set():
+            started = time.monotonic()
             try:
                 async with await connect(self._conninfo, self._identity) as connection:
-                    delay = RETRY_S[0]
-                    now = check_clock(await database_now(connection), self._now())
-                    self._began = self._began or now
-                    term = await self._stand_by(connection, self._began, stop)
+                    check_clock(await database_now(connection), self._now())
+                    if self._stops is None:
+                        self._stops, _ = await stops_asked(connection)
+                    term = await self._stand_by(connection, self._stops, stop)
                     if term is not None:
                         await self._hold_office(term, stop)
-            except (psycopg.Error, SteppedDown, TimeoutError, OSError) as lost:
+            except OperatorError:
+                raise
+            except Exception as lost:  # noqa: BLE001 - logged here, and noted when the desk is led again
                 log.warning("does not lead any more: %s", first_line(lost))
+                if not isinstance(lost, SteppedDown):
+                    self._fault = first_line(lost)
+                if time.monotonic() - started > STEADY_S:
+                    delay = RETRY_S[0]
                 await pause(stop, delay)
                 delay = min(delay * 2, RETRY_S[1])
                 await self._bring_back()
 
-    async def _stand_by(self, connection: Connection, began: datetime, stop: asyncio.Event) -> Term | None:
+    async def _stand_by(self, connection: Connection, stops: int, stop: asyncio.Event) -> Term | None:
         """Until this process leads; None when it is to stop first."""
         told = False
         while not stop.is_set():
-            by = await stop_asked(connection, began)
-            if by is not None:
+            count, by = await stops_asked(connection)
+            if count > stops:
                 log.info("%s asked the desk to stop", by)
                 stop.set()
                 return None
-            term = await try_to_lead(connection, self._identity, began)
+            term = await try_to_lead(connection, self._identity, stops)
             if term is not None:
                 return term
             if not told:
@@ -98,6 +106,9 @@ class Leader:
 
     async def _hold_office(self, term: Term, stop: asyncio.Event) -> None:
         log.info("leads as number %d", term.epoch)
+        if self._fault:
+            await term.note(OperationKind.FAULT, f"the desk was lost before: {self._fault}")
+            self._fault = ""
         leaving = asyncio.Event()
         duties = asyncio.create_task(self._duties(term, leaving))
         skewed = False
@@ -134,7 +145,7 @@ class Leader:
     async def _bring_back(self) -> None:
         try:
             await asyncio.to_thread(self._server.ensure)
-        except OperatorError as away:
+        except (OperatorError, OSError) as away:
             log.warning("%s", away)
 
 

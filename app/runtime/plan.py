@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 
-from agents.market.calendar import NEW_YORK, add_sessions, is_session, next_session, previous_session
+from agents.market.calendar import NEW_YORK, is_session, next_session, previous_session
 from app.runtime.slots import SLOTS, due_at, slots_of
 from storage.records import Slot
 
@@ -60,7 +60,7 @@ def next_due(slot: Slot, after: datetime) -> tuple[date, datetime]:
     """The session and the instant at which a slot is due next, later than `after`."""
     day = after.astimezone(NEW_YORK).date()
     # A slot may be due on the calendar day after its session.
-    session = previous_session(day) if not is_session(day) else add_sessions(day, -1)
+    session = previous_session(day)
     while slot not in slots_of(session) or due_at(session, slot) <= after:
         session = next_session(session)
     return session, due_at(session, slot)
@@ -78,8 +78,3 @@ def _sessions_between(first: date, now: datetime) -> Iterable[date]:
     while session <= last:
         yield session
         session = next_session(session)
-
-
-def horizon(now: datetime, sessions: int) -> date:
-    """The session this many before New York's today."""
-    return add_sessions(now.astimezone(NEW_YORK).date() + timedelta(days=1), -sessions)

@@ -26,7 +26,8 @@ from app.runtime.outage import through_outages
 from app.runtime.slots import REPLAYED, due_at, owner_of
 from app.runtime.step import DeskParts, Step
 from app.runtime.steps import STEPS
-from app.runtime.verdicts import answer_approvals, pause
+from app.runtime.verdicts import answer_approvals
+from app.runtime.waiting import pause
 from storage.engine import open_engine
 from storage.errors import DeskTaken
 from storage.events import Topic, announce

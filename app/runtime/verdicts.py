@@ -9,6 +9,7 @@ from datetime import date, datetime, timedelta
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
+from app.runtime.waiting import pause
 from storage.events import Topic, announce
 from storage.journal import Journal
 from storage.models import Approval, Verdict
@@ -51,11 +52,14 @@ async def answer_approvals(
 
 
 async def _set_expiry(engine: AsyncEngine, entry_session: date, timeout_s: float) -> None:
-    """Counted from here, not from the proposal: time in which nobody ran the desk is not time to decide."""
+    """Counted from here, not from the proposal: time in which nobody ran the desk is not time to decide.
+
+    Answered ones get theirs too: a verdict that is taken back leaves an approval that must not wait for ever.
+    """
     async with AsyncSession(engine) as database, database.begin():
         asked = await database.execute(
             update(Approval)
-            .where(Approval.state == ApprovalState.PENDING, Approval.entry_session == entry_session)
+            .where(Approval.entry_session == entry_session)
             .values(expires_at=await _now(database) + timedelta(seconds=timeout_s))
             .returning(Approval.id)
         )
@@ -128,11 +132,3 @@ async def _unsettled(database: AsyncSession, entry_session: date, now: datetime)
 async def _now(database: AsyncSession) -> datetime:
     """The database's clock: the one the verdict commands compare with."""
     return (await database.execute(select(func.now()))).scalar_one()
-
-
-async def pause(stop: asyncio.Event, seconds: float) -> None:
-    """Wait `seconds`, or less when `stop` is set."""
-    try:
-        await asyncio.wait_for(stop.wait(), seconds)
-    except TimeoutError:
-        return

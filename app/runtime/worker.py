@@ -6,25 +6,21 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime
 from uuid import UUID
 
-import psycopg
 from procrastinate import App
-from procrastinate.exceptions import ConnectorException
-from psycopg_pool import PoolTimeout
 
 from app.runtime.jobs import WhenAsked
 from app.runtime.leader import first_line
-from app.runtime.verdicts import pause
+from app.runtime.waiting import pause
 from storage.leadership import Identity
 from storage.queue import RUN_SLOT, open_queue
 from storage.records import Queue, uuid7
 
 log = logging.getLogger(__name__)
 
-CONCURRENCY = 4
-POLL_S = 1.0  # neither a job given back by a rescue nor the next of a lane is announced to anybody
+CONCURRENCY = 2  # each needs a connection for its step and at times one to say what it works on
+POLL_S = 2.0  # announcements may be lost, and a job to be tried again later is announced to nobody
 HEARTBEAT_S = 3.0
 SEEN_S = 5.0
 DRAIN_S = 25.0  # what a stopping worker gives the jobs it has begun
@@ -46,7 +42,7 @@ class Worker:
         self._queues = [str(queue) for queue in queues]
         self._carry_out = carry_out
         self._row_id = uuid7()
-        self._began: datetime | None = None  # by the database's clock
+        self._stops: int | None = None  # asked for before this worker began
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop` is set here or asked for at the desk; then finish what was begun.
@@ -60,7 +56,7 @@ class Worker:
             try:
                 await self._live(stop)
                 why = "its connection is gone"
-            except (ConnectorException, PoolTimeout, psycopg.Error, OSError) as lost:
+            except Exception as lost:  # noqa: BLE001 - said below; without a worker the desk would stand still
                 why = first_line(lost)
             if stop.is_set():
                 return
@@ -114,10 +110,10 @@ class Worker:
                 host=self._identity.host,
                 pid=self._identity.pid,
                 queues=self._queues,
-                began=self._began,
             )
-            self._began = seen["began"]
-            if seen["stop_asked"]:
+            if self._stops is None:
+                self._stops = seen["stops"]
+            if seen["stops"] > self._stops:
                 log.info("%s asked the desk to stop", seen["stop_asked_by"])
                 stop.set()
             await asyncio.sleep(SEEN_S)
@@ -126,13 +122,10 @@ class Worker:
 _SEEN = """
     with seen as (
         insert into workers (id, host, pid, queues, started_at, seen_at)
-        values (%(id)s, %(host)s, %(pid)s, %(queues)s,
-                coalesce(%(began)s, clock_timestamp()), clock_timestamp())
+        values (%(id)s, %(host)s, %(pid)s, %(queues)s, clock_timestamp(), clock_timestamp())
             on conflict (id) do update set seen_at = excluded.seen_at
-        returning started_at
     )
-    select started_at as began, coalesce(stop_asked_at > started_at, false) as stop_asked, stop_asked_by
-      from seen left join leadership on true
+    select coalesce(max(stops), 0) as stops, max(stop_asked_by) as stop_asked_by from leadership
 """
 
 _GONE = "delete from workers where id = %(id)s"

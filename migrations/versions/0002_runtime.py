@@ -41,6 +41,28 @@ CHECKS = {  # the words of two columns, before and after
     "state": (("done", "skipped"), ("queued", "running", "done", "skipped", "failed")),
 }
 
+# procrastinate announces a job when it is inserted. The next of its lane, and one that is given back, would
+# wait until a worker happens to look again.
+NEXT_OF_LANE = """
+    create function announce_next_of_lane() returns trigger language plpgsql as $$
+    declare
+        next record;
+    begin
+        select id, queue_name into next from procrastinate.procrastinate_jobs
+         where status = 'todo' and (lock = new.lock or id = new.id)
+         order by priority desc, id limit 1;
+        if found then
+            perform pg_notify('procrastinate_queue_v1#' || next.queue_name,
+                              json_build_object('type', 'job_inserted', 'job_id', next.id)::text);
+        end if;
+        return new;
+    end;
+    $$;
+    create trigger announce_next_of_lane after update of status on procrastinate_jobs
+       for each row when (old.status = 'doing' and new.status <> 'doing')
+       execute function announce_next_of_lane();
+"""
+
 
 def upgrade() -> None:
     op.create_table(
@@ -77,6 +99,7 @@ def upgrade() -> None:
         sa.Column("since", sa.DateTime(timezone=True), nullable=False),
         sa.Column("heartbeat_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("stops", sa.Integer(), server_default="0", nullable=False),
         sa.Column("stop_asked_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("stop_asked_by", sa.String(), nullable=True),
         sa.CheckConstraint("id = 1", name=op.f("ck_leadership_single")),
@@ -178,6 +201,7 @@ def upgrade() -> None:
     op.execute("set local search_path = procrastinate, public")
     # Through the driver: its own percent signs must not be taken for parameters.
     op.get_bind().exec_driver_sql(SchemaManager.get_schema().replace("%", "%%"))
+    op.execute(NEXT_OF_LANE)
     op.execute("set local search_path to default")
 
 

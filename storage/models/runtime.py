@@ -29,6 +29,7 @@ class Leadership(Base):
     since: Mapped[Instant]
     heartbeat_at: Mapped[Instant]  # by the database's clock
     ended_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))  # it left in good order
+    stops: Mapped[int] = mapped_column(server_default="0")  # how often it was asked for
     stop_asked_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     stop_asked_by: Mapped[str | None]
 

@@ -286,3 +286,50 @@ def test_words_the_command_line_does_not_know_are_exit_code_2_without_a_tracebac
     assert (said.code, said.out) == (2, "")
     assert problem in said.err
     assert "Traceback" not in said.err
+
+
+NOBODY = "postgresql://trader:secret@127.0.0.1:1/quorum"
+
+
+@pytest.mark.parametrize("command", [["run"], ["worker", "--queues", "io"], ["status"], ["stop"]])
+def test_a_runtime_whose_server_is_not_there_is_refused(shell: Shell, command: list[str]) -> None:
+    said = shell.refused(*command, DATABASE_URL=NOBODY)
+    assert "no database answers" in said
+    assert "check DATABASE_URL" in said
+    assert "secret" not in said
+
+
+def test_a_worker_serves_the_queues_there_are(shell: Shell) -> None:
+    assert "there is no queue 'cpu'; the queues are io, compute" in shell.refused("worker", "--queues", "cpu")
+    assert "no queue is named" in shell.refused("worker", "--queues", " , ")
+
+
+def test_a_worker_waits_for_no_desk_that_is_not_there(shell: Shell) -> None:
+    said = shell.refused("worker", "--queues", "io", "--desk", "nowhere")
+    assert "there is no desk nowhere; start its runtime first" in said
+
+
+def test_a_runtime_does_not_run_a_replay(shell: Shell) -> None:
+    desk_in(shell, "past")
+    said = shell.refused("run", "--desk", "past")
+    assert "desk past is a replay, which runs without a runtime" in said
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"QUORUM_REHEARSAL__HISTORY": "nowhere"}, "there is no history pack 'nowhere'"),
+        (
+            {"QUORUM_REHEARSAL__HISTORY": "sample", "QUORUM_REHEARSAL__FIRST": "1999-01-04"},
+            "outside the pack",
+        ),
+        ({"QUORUM_REHEARSAL__SPEED": "0"}, "QUORUM_REHEARSAL__SPEED is refused"),
+        ({"QUORUM_REHEARSAL__HISTORY": "sample"}, "a rehearsal may not run on the desk paper"),
+    ],
+)
+def test_a_rehearsal_that_cannot_be_is_refused(shell: Shell, settings: dict[str, str], problem: str) -> None:
+    assert problem in shell.refused("run", **settings)
+
+
+def test_the_desk_of_an_option_goes_behind_its_command(shell: Shell) -> None:
+    assert "--desk goes behind the command" in shell.refused("--desk", "paper", "status")

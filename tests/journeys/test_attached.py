@@ -67,6 +67,7 @@ def test_a_console_replaces_a_runtime_that_was_killed(desk: tuple[Path, Desk]) -
         console.end()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("blow", ["hangup", "stopped", "resized", "unread"])
 def test_whatever_happens_to_a_console_the_heart_beats_on(desk: tuple[Path, Desk], blow: str) -> None:
     home, paper = desk

@@ -11,6 +11,7 @@ from pathlib import Path
 from uuid import UUID
 
 import psycopg
+import pytest
 
 from agents.market.history import HistoryPack
 from app.runtime.report import read_report
@@ -30,6 +31,7 @@ from tests.journeys.processes import (
     wait_until,
 )
 
+pytestmark = pytest.mark.long
 KILLS = int(os.environ.get("KILLS", "10"))
 WINDOW = ("--from", "2007-01-03", "--to", os.environ.get("KILLS_TO", "2007-09-28"))
 

@@ -66,6 +66,7 @@ def test_a_killed_leader_is_followed_by_the_one_that_stands_by(home: Path) -> No
             assert desk.one("select text from operations order by at desc limit 1") != ""
 
 
+@pytest.mark.long
 def test_a_frozen_leader_loses_the_desk_and_writes_nothing_when_it_thaws(home: Path) -> None:
     with watched_desk(home, NAME) as desk, runtime(home) as first:
         first.leads(desk)
@@ -102,6 +103,7 @@ def test_a_second_runtime_of_one_home_is_refused_in_one_line(home: Path) -> None
             assert "--standby" in line
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("victim", ["runtime", "child", "server"])
 def test_a_job_in_the_middle_of_its_work_is_done_once_whoever_is_killed(home: Path, victim: str) -> None:
     slot, table = ("regime", "regime_readings") if victim == "child" else ("settle", "equity")

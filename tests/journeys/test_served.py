@@ -17,6 +17,7 @@ from tests.journeys.runtimes import Desk, Process
 from tests.journeys.served import served
 from tests.journeys.test_runtime import REHEARSAL, blocked, state_of, waiting_for
 
+pytestmark = pytest.mark.long
 HERE, THERE = "10.213.77.1", "10.213.77.2"
 
 

@@ -17,7 +17,7 @@ from app.runtime.clockwork import SlotTrigger, keep_time
 from app.runtime.dispatch import Dispatcher
 from app.runtime.plan import next_due
 from app.runtime.slots import due_at
-from storage.leadership import SteppedDown, Term, connect, database_now, this_process, try_to_lead
+from storage.leadership import SteppedDown, Term, connect, this_process, try_to_lead
 from storage.queue import open_queue
 from storage.records import RunState, Slot
 from storage.server import DRIVER_LOCK
@@ -123,7 +123,7 @@ def keeper(conninfo: str, term: Term, clock: Clock) -> Coroutine[None, None, Non
 async def leading(conninfo: str) -> AsyncIterator[Term]:
     identity = this_process("run")
     async with await connect(conninfo, identity) as connection:
-        term = await try_to_lead(connection, identity, await database_now(connection))
+        term = await try_to_lead(connection, identity, 0)
         assert term is not None
         yield term
         await connection.execute("select pg_advisory_unlock(%s)", [DRIVER_LOCK])
@@ -158,14 +158,20 @@ async def test_what_is_asked_for_is_queued_at_once(database: str) -> None:
     async with leading(database) as term:
         keeping = asyncio.create_task(keeper(database, term, clock))
         await _until(database, "select 1 from runs where slot = 'regime'")
-        ask = "update runs set asked_by = 'ada', asked_at = clock_timestamp() where slot = 'regime'"
+        # Its job is over and a human wants it again.
+        ask = (
+            "set search_path = public, procrastinate;"
+            "delete from procrastinate_jobs where queue_name = 'compute';"
+            "update runs set asked_by = 'ada', asked_at = clock_timestamp(), queued_at = null"
+            " where slot = 'regime'"
+        )
         await asyncio.to_thread(execute, database, ask)
         term.asked.set()  # as the one who beats does
         await _until(database, "select 1 from runs where queued_at > asked_at")
         keeping.cancel()
         await asyncio.wait({keeping})
     jobs = "select count(*) from procrastinate.procrastinate_jobs where queue_name = 'compute'"
-    assert await asyncio.to_thread(read, database, jobs) == [(2,)]
+    assert await asyncio.to_thread(read, database, jobs) == [(1,)]
 
 
 async def test_whoever_leads_no_more_learns_of_it_from_what_it_writes(

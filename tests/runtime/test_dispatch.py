@@ -25,7 +25,7 @@ from app.runtime.slots import due_at, slots_of
 from app.settings import Settings
 from app.wiring import sources
 from storage.desk import Desk
-from storage.leadership import SteppedDown, Term, connect, database_now, this_process, try_to_lead
+from storage.leadership import SteppedDown, Term, connect, this_process, try_to_lead
 from storage.queue import open_queue
 from storage.records import AgentName, OperationKind, RunState, Slot
 from storage.server import DRIVER_LOCK, EmbeddedDatabases
@@ -95,9 +95,8 @@ async def leading(conninfo: str, clock: HandClock, founded: datetime = FOUNDED) 
     """Lead the desk, also while the former leader's connection lives."""
     identity = this_process("run")
     async with await connect(conninfo, identity) as connection:
-        began = await database_now(connection)
         async with asyncio.timeout(10):
-            while (term := await try_to_lead(connection, identity, began)) is None:
+            while (term := await try_to_lead(connection, identity, 0)) is None:
                 await asyncio.sleep(0.01)
         yield Led(conninfo, clock, term, founded)
         if not connection.closed:
@@ -146,9 +145,9 @@ async def test_each_slot_of_a_day_becomes_one_run_and_one_job_in_its_queue_and_l
     assert await led.rows(JOBS) == [
         (session, slot, *QUEUES[slot], "run_slot", "todo") for session, slot in expected
     ]
-    assert await led.rows(RUNS) == [
+    assert sorted(await led.rows(RUNS)) == sorted(
         (session, slot, "queued", 0.0, due_at(session, slot), led.term.epoch) for session, slot in expected
-    ]
+    )
     assert await led.rows("select distinct attempts, worker, finished_at, queued_at is null from runs") == [
         (0, "", None, False)
     ]
@@ -408,8 +407,16 @@ async def test_exactly_what_was_asked_for_is_queued_once(led: Led) -> None:
     led.clock.shown = due_at(TUESDAY, Slot.DIGEST)
     await dispatcher.tick()
     await dispatcher.run_asked()
+    await led.do(
+        "update runs set state = 'failed', attempts = 3, finished_at = clock_timestamp()"
+        " where slot in ('regime', 'deliberate')"
+    )
+    await led.do(
+        "set search_path = public, procrastinate;"
+        "delete from procrastinate_jobs"
+        " where args ->> 'run_id' in (select id::text from runs where state = 'failed')"
+    )
     before = await led.rows(JOBS)
-    await led.do("update runs set state = 'failed', attempts = 3 where slot in ('regime', 'deliberate')")
     with Desk(led.conninfo) as desk:
         receipt = await asyncio.to_thread(desk.run_agent_now, AgentName.REGIME, operator=ADA)
     assert receipt.accepted

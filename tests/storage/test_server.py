@@ -58,6 +58,12 @@ def url(databases: EmbeddedDatabases) -> Iterator[str]:
             connection.execute(f'drop database "{found}" with (force)'.encode())
 
 
+@pytest.fixture(autouse=True)
+def no_desks_of_other_tests(databases: EmbeddedDatabases) -> None:
+    for desk in databases.desks():
+        databases.drop_desk(desk)
+
+
 @pytest.fixture(params=["embedded", "served"])
 def server(request: pytest.FixtureRequest, databases: EmbeddedDatabases, url: str) -> Server:
     """Either kind of server, with no desk of ours on it."""

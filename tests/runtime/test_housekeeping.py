@@ -1,0 +1,43 @@
+"""At night the queue forgets what is long done, and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+
+from app.runtime.slots import due_at
+from storage.records import RunState, Slot
+from tests.runtime.stage import FIRST, Stage
+from tests.storage.desk_builder import execute
+
+OLD = "now() - interval '8 days'"
+
+
+async def test_jobs_and_workers_long_done_are_forgotten(stage: Stage) -> None:
+    await asyncio.to_thread(_a_queue_of_all_ages, stage)
+    stage.clock.shown = due_at(FIRST, Slot.HOUSEKEEPING)
+    run = await stage.play(FIRST, Slot.HOUSEKEEPING)
+    assert run.state is RunState.DONE
+    assert run.summary == "1 finished jobs forgotten"
+    assert await stage.rows("select task_name from procrastinate.procrastinate_jobs order by 1") == [
+        ("done just now",),
+        ("old and waiting",),
+    ]
+    assert await stage.rows("select host from workers") == [("here",)]
+
+
+def _a_queue_of_all_ages(stage: Stage) -> None:
+    execute(
+        stage.conninfo,
+        "set search_path = public, procrastinate;"
+        "insert into procrastinate_jobs (queue_name, task_name, status) values"
+        " ('io', 'done long ago', 'succeeded'), ('io', 'done just now', 'succeeded'),"
+        " ('io', 'old and waiting', 'todo');"
+        "delete from procrastinate_events;"
+        f"insert into procrastinate_events (job_id, type, at) select id, 'deferred', {OLD}"
+        " from procrastinate_jobs where task_name <> 'done just now';"
+        "insert into procrastinate_events (job_id, type, at) select id, 'succeeded', now()"
+        " from procrastinate_jobs where task_name = 'done just now';"
+        "insert into workers (id, host, pid, queues, started_at, seen_at) values"
+        f" (gen_random_uuid(), 'gone', 1, '{{io}}', {OLD}, {OLD}),"
+        " (gen_random_uuid(), 'here', 2, '{io}', now(), now())",
+    )
