@@ -145,9 +145,12 @@ class ExitReason(StrEnum):
     MANUAL = "manual"
     CIRCUIT_BREAKER = "circuit_breaker"
     REGIME_CHANGE = "regime_change"
+    CORPORATE_ACTION = "corporate_action"  # a reverse split that left less than one share
 
 
 class CashKind(StrEnum):
+    """DIVIDEND is income beside the trades; CASH_IN_LIEU pays for shares and is in its trade's profit."""
+
     FILL = "fill"
     FEE = "fee"
     DIVIDEND = "dividend"
@@ -156,6 +159,14 @@ class CashKind(StrEnum):
     DEPOSIT = "deposit"
     WITHDRAWAL = "withdrawal"
     CORRECTION = "correction"
+
+
+class ActionKind(StrEnum):
+    """What happened to a share."""
+
+    SPLIT = "split"
+    DIVIDEND = "dividend"
+    SYMBOL_CHANGE = "symbol_change"
 
 
 class AdjustmentOutcome(StrEnum):

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
-from enum import StrEnum
 from fractions import Fraction
 from types import MappingProxyType
 from typing import TypeAlias
@@ -16,6 +15,7 @@ from typing import TypeAlias
 import numpy as np
 
 from agents.market.bars import Basis, DateArray, FloatArray
+from storage.records import ActionKind as ActionKind
 
 # Vendors write 3:1 as 3.000003 and 1:3 as 0.333333333333. A ratio this close to one of small whole numbers is
 # that one: of 300 shares, 1:3 leaves 100 and 0.333333333333 would leave 99.
@@ -24,14 +24,6 @@ LARGEST_DENOMINATOR = 100
 
 # How far the step of the factor on a split's day may lie from the split's ratio, as a share of it.
 FACTOR_TOLERANCE = 0.005
-
-
-class ActionKind(StrEnum):
-    """What happened to a share."""
-
-    SPLIT = "split"
-    DIVIDEND = "dividend"
-    SYMBOL_CHANGE = "symbol_change"
 
 
 # An action is known by these three: where two sources differ on its value, it is still one action.

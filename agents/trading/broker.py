@@ -14,7 +14,7 @@ from agents.market.bars import Bar
 from agents.trading.book import OpenPosition
 from agents.trading.costs import Costs
 from agents.trading.limits import BookView, Candidate, Denied, Limits, recheck_at_fill
-from storage.records import ExitReason, LimitCheck, TradeTerms, to_cents, to_price
+from storage.records import ExitReason, LimitCheck, OrderSide, TradeTerms, to_cents, to_price
 
 
 class SkipReason(StrEnum):
@@ -102,7 +102,7 @@ def fill_entry(
         shares=sized.shares,
         price=price,
         amount=to_cents(sized.shares * price),
-        fee=costs.commission_usd,
+        fee=costs.fees(OrderSide.BUY, sized.shares, price, bar.session).total,
         risk=sized.max_risk,
         checks=sized.checks,
     )
@@ -155,7 +155,7 @@ def exit_without_bar(
         price=price,
         reference=last,
         amount=to_cents(position.shares * price),
-        fee=costs.commission_usd,
+        fee=costs.fees(OrderSide.SELL, position.shares, price, session).total,
         low=min(last, price),
         high=last,
     )
@@ -175,7 +175,7 @@ def _exit(
         price=price,
         reference=reference,
         amount=to_cents(position.shares * price),
-        fee=costs.commission_usd,
+        fee=costs.fees(OrderSide.SELL, position.shares, price, bar.session).total,
         low=min(seen),
         high=max(seen),
     )

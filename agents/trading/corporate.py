@@ -26,6 +26,10 @@ SUSPECT_MOVE = Decimal("0.25")
 # A dividend above this fraction of the close moves the price too far for the terms of an entry still to come.
 VOID_DIVIDEND = Decimal("0.02")
 
+# A dividend above this fraction of the close is a spin-off that its source states in dollars: the prices of
+# the position move with it.
+SPIN_OFF = Decimal("0.05")
+
 # Sessions without a bar after which a symbol is taken to have left the exchange.
 DELISTED_AFTER = 5
 
@@ -48,6 +52,7 @@ class Applied:
     fraction: Fraction = Fraction(0)
     price: Decimal | None = None
     late: bool = False
+    drop: Decimal | None = None  # dollars a share by which a spin-off lowered every price of the position
 
     @property
     def realised(self) -> Decimal:
@@ -57,6 +62,19 @@ class Applied:
         agree to the cent once the position is closed.
         """
         return self.cash - (self.cost_before - self.cost_after)
+
+    @property
+    def is_income(self) -> bool:
+        """Whether the cash is a dividend beside the trade; other cash is part of the trade's own profit."""
+        return self.action.kind is ActionKind.DIVIDEND and self.drop is None
+
+    def stop_after(self, stop: Decimal) -> Decimal:
+        """Another stop of the position, such as its first one, on the basis after the action."""
+        if self.position is None:
+            return stop
+        if self.action.kind is ActionKind.SPLIT:
+            return max(TICK, min(price_after(stop, self.action.ratio), self.position.entry_price - TICK))
+        return stop if self.drop is None else max(TICK, stop - self.drop)
 
 
 @dataclass(frozen=True)
@@ -218,8 +236,13 @@ def _dividend(position: OpenPosition, action: CorporateAction, late: bool) -> Ap
 
     The entry price stays, and so do stop and target: the stop is NOT lowered by the dividend, although the
     price falls by it. A distribution large enough to reach the stop ends the trade, with its cash received.
+    One above 5% of the close is a spin-off (`_spin_off`), unless it leaves no room for a stop above zero.
     """
     cash = to_cents(position.shares * action.amount)
+    stale = position.last_session >= action.ex_date
+    close = position.last_close + (action.amount if stale else 0)
+    if action.amount > SPIN_OFF * close and position.stop - to_price(action.amount) >= TICK:
+        return _spin_off(position, action, cash, late, stale)
     cost = _cost(position)
     note = f"dividend of {action.amount} on {position.shares} shares"
     if action.amount > VOID_DIVIDEND * position.last_close:
@@ -232,6 +255,40 @@ def _dividend(position: OpenPosition, action: CorporateAction, late: bool) -> Ap
         cost_after=cost,
         note=f"late, {note}" if late else note,
         late=late,
+    )
+
+
+def _spin_off(
+    position: OpenPosition, action: CorporateAction, cash: Decimal, late: bool, stale: bool
+) -> Applied:
+    """The cash in lieu of the shares that were spun off; every price of the position is lowered by as much.
+
+    What is held afterwards is worth less by what was paid, so its entry, stop and target are as far from the
+    price as before and nobody is stopped out by bookkeeping.
+    """
+    drop = to_price(action.amount)
+    last_close = position.last_close if stale else position.last_close - drop
+    entry = position.entry_price - drop
+    after = replace(
+        position,
+        entry_price=entry,
+        stop=position.stop - drop,
+        target=position.target - drop,
+        # As after a split that was missed: extremes on two bases start afresh.
+        low_since=min(entry, last_close) if stale else max(TICK, position.low_since - drop),
+        high_since=max(entry, last_close) if stale else position.high_since - drop,
+        last_close=last_close,
+    )
+    note = f"spin-off of {action.amount} a share on {position.shares} shares: every price is lowered by it"
+    return Applied(
+        action=action,
+        position=after,
+        cash=cash,
+        cost_before=_cost(position),
+        cost_after=_cost(after),
+        note=f"late, {note}" if late else note,
+        late=late,
+        drop=drop,
     )
 
 

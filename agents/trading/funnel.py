@@ -17,6 +17,8 @@ from storage.records import ApprovalState, OrderState
 _NO_THESIS = ("held", "setup")
 _OUTVOTED = ("consensus",)
 
+WAITING = "awaits a verdict"
+
 _PRECISE = ("fresh", "history", "liquidity")  # a symbol counts under the first of these it fails
 
 
@@ -100,6 +102,9 @@ class Funnel:
             return f"{filled} of {first.left} symbols became {'a trade' if filled == 1 else 'trades'}."
         if last is None:
             return "No trade: the universe is empty."
+        waiting = [symbol for denial in last.denials if denial.reason == WAITING for symbol in denial.symbols]
+        if waiting:
+            return f"{len(waiting)} of {first.left} symbols wait for a verdict: {', '.join(waiting)}."
         reasons = "; ".join(_words(denial) for denial in last.denials)
         whom = "the last candidate" if last.entered == 1 else f"the last {last.entered} candidates"
         return f"No trade: {whom} of {first.left} stopped at '{last.name}' ({reasons})."
@@ -241,7 +246,7 @@ def _fate(denied_by: str | None) -> tuple[RungName, str] | None:
 def _verdict(state: ApprovalState) -> str | None:
     if state is ApprovalState.APPROVED:
         return None
-    return "awaits a verdict" if state is ApprovalState.PENDING else state.value
+    return WAITING if state is ApprovalState.PENDING else state.value
 
 
 def _fill(order: Ordered) -> str | None:

@@ -148,6 +148,63 @@ def test_a_dividend_is_cash_and_lowers_no_stop() -> None:
     assert large.note.endswith("more than 2% of the last close: the stop stays where it is")
 
 
+def test_a_spin_off_pays_and_lowers_every_price() -> None:
+    result = applied(position(), dividend("5.01"))
+    held = kept(result)
+    assert (result.cash, result.is_income, result.realised) == (Decimal("501.00"), False, Decimal("0.00"))
+    assert [held.entry_price, held.stop, held.target] == [
+        Decimal("94.99"),
+        Decimal("90.99"),
+        Decimal("100.99"),
+    ]
+    assert [held.low_since, held.high_since, held.last_close] == [Decimal("94.99")] * 3
+    assert result.stop_after(Decimal("94")) == Decimal("88.99")
+    assert applied(position(), dividend("5")).is_income
+    assert applied(position(), dividend("97")).is_income  # no stop would be left above zero
+
+
+def test_a_late_spin_off_leaves_the_bars_it_is_in_alone() -> None:
+    lived = position().survive(bar(90, 91, 88, 89, session=EX))
+    held = kept(applied(lived, dividend("10"), today=next_session(EX)))
+    assert [held.entry_price, held.stop, held.last_close] == [90, 86, 89]
+    assert [held.low_since, held.high_since] == [89, 90]
+
+
+@given(
+    st.integers(1, 5_000),
+    st.integers(200_000, 20_000_000),
+    st.integers(-4, 9),
+    st.integers(51_000, 500_000),
+    st.integers(-300, 300),
+)
+def test_nobody_is_stopped_out_by_the_bookkeeping_of_a_spin_off(
+    shares: int, ticks: int, above: int, share: int, move: int
+) -> None:
+    """A bar ends the position after a spin-off exactly when the bar with the cash added ends it without."""
+    entry = ticks * TICK
+    before = bought(shares, entry, to_price(entry * (100 + above) / 100))
+    amount = before.last_close * share / 1_000_000
+    result = applied(before, dividend(str(amount)))
+    after = kept(result)
+    assert result.drop == to_price(amount)
+    worth = value(after, after.last_close) + result.cash - value(before, before.last_close)
+    assert abs(worth) <= shares * TICK / 2 + Decimal("0.005")
+    assert result.realised == result.cash - (result.cost_before - result.cost_after)
+    assert (after.heat, after.target - after.stop) == (before.heat, before.target - before.stop)
+    assert result.stop_after(before.stop) == after.stop
+    opened = after.last_close * (10_000 + move) / 10_000
+    ends = []
+    for held, price in ((after, opened), (before, to_price(opened) + result.drop)):
+        one = float(price)
+        leaving = exit_on_bar(
+            held, bar(one, one, one, one), entered_today=False, sessions_held=1, costs=NO_COSTS
+        )
+        ends.append(leaving.reason if leaving else None)
+    assert ends[0] == ends[1]
+    if move >= 0:
+        assert ends[0] != "stop_loss"
+
+
 def test_a_renamed_position_keeps_its_id() -> None:
     result = applied(position(), rename())
     assert result.position == replace(position(), symbol="NEW")

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.trading.funnel import (
+    WAITING,
     Answered,
     Deliberated,
     Funnel,
@@ -101,9 +102,9 @@ def test_the_screen_names_what_a_symbol_can_fail_together() -> None:
         ),
         pytest.param(
             {"AAA": None, "BBB": None, "CCC": None},
-            {"AAA": ApprovalState.PENDING, "BBB": ApprovalState.EXPIRED},
+            {"AAA": ApprovalState.REJECTED, "BBB": ApprovalState.EXPIRED},
             [],
-            "'approved' (awaits a verdict: AAA; expired: BBB; not asked yet: CCC).",
+            "'approved' (expired: BBB; not asked yet: CCC; rejected: AAA).",
             id="no verdict",
         ),
         pytest.param(
@@ -131,6 +132,11 @@ def test_why_there_was_no_trade(
     evening = climb(denials, approvals, orders)
     assert evening.sentence.startswith("No trade: ")
     assert evening.sentence.endswith(sentence)
+
+
+def test_while_somebody_waits_for_a_verdict_nothing_is_said_to_have_failed() -> None:
+    evening = climb({"AAA": None, "BBB": None, "CCC": "sector"}, {"AAA": ApprovalState.PENDING}, [])
+    assert evening.sentence == "1 of 100 symbols wait for a verdict: AAA."
 
 
 def test_a_screen_without_candidates_and_a_desk_without_a_universe() -> None:
@@ -224,5 +230,6 @@ def test_the_sentence_names_the_rung_where_the_last_one_fell(evening: Funnel) ->
         assert "became" in evening.sentence
     elif evening.rungs[0].entered:
         assert evening.last is not None
-        assert f"'{evening.last.name}'" in evening.sentence
+        waiting = any(denial.reason == WAITING for denial in evening.last.denials)
+        assert ("wait for a verdict" if waiting else f"'{evening.last.name}'") in evening.sentence
         assert all(rung.left for rung in evening.rungs[: evening.rungs.index(evening.last)])
