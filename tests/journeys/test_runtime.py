@@ -130,6 +130,7 @@ def test_a_job_in_the_middle_of_its_work_is_done_once_whoever_is_killed(home: Pa
             assert doubles == 0
 
 
+@pytest.mark.long
 def test_sigterm_lets_what_was_begun_end_and_sighup_is_ignored(home: Path) -> None:
     with watched_desk(home, NAME) as desk, runtime(home) as first:
         first.leads(desk)
