@@ -38,14 +38,14 @@ def test_a_console_starts_a_runtime_and_leaves_it_running(desk: tuple[Path, Desk
         wait_until(lambda: "PAPER" in console.picture, saw=lambda: console.picture)
         leader = wait_until(lambda: paper.leader, saw=lambda: console.picture)
         assert os.getsid(leader) != os.getsid(console.process.pid)
-        wait_until(lambda: "db ok" in console.picture, saw=lambda: console.picture)
+        wait_until(lambda: attached(console), saw=lambda: console.picture)
         console.press("\x11")
         wait_until(lambda: "keeps running" in console.picture, saw=lambda: console.picture)
         console.press("\r")
         assert console.end() == 0
     assert paper.leader == leader
     with Console(home) as console:  # the paper desk is what opens from now on
-        wait_until(lambda: "db ok" in console.picture, saw=lambda: console.picture)
+        wait_until(lambda: attached(console), saw=lambda: console.picture)
         assert "PAPER" in console.picture
         assert paper.leader == leader
         console.press("\x11")
@@ -79,7 +79,7 @@ def test_whatever_happens_to_a_console_the_heart_beats_on(desk: tuple[Path, Desk
     }
     with Console(home, "--desk", "paper") as console:
         leader = wait_until(lambda: paper.leader, saw=lambda: console.picture)
-        wait_until(lambda: "db ok" in console.picture, saw=lambda: console.picture)
+        wait_until(lambda: attached(console), saw=lambda: console.picture)
         with watching_the_heart(paper) as worst:
             blows[blow](console)
             time.sleep(2)
@@ -90,6 +90,11 @@ def test_whatever_happens_to_a_console_the_heart_beats_on(desk: tuple[Path, Desk
             assert console.process.wait(timeout=10) == 128 + signal.SIGHUP
         else:
             assert console.process.poll() is None
+
+
+def attached(console: Console) -> bool:
+    """Whether it has read a desk that is led."""
+    return "db ok" in console.picture and "nobody leads" not in console.picture
 
 
 def hang_up(console: Console) -> None:

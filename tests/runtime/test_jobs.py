@@ -515,7 +515,8 @@ class Watched(ResearchAgent):
 
     async def execute(self, context: ResearchContext) -> ResearchThesis | Abstention:
         query = "select agent_name, symbol from agent_states"
-        self.seen = {str(agent): symbol for agent, symbol in await asyncio.to_thread(self._read, query)}
+        found = {str(agent): symbol for agent, symbol in await asyncio.to_thread(self._read, query)}
+        self.seen = self.seen or found  # the first look: nobody is through by then
         if self._error is not None:
             raise self._error
         return await super().execute(context)
