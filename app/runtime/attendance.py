@@ -53,6 +53,11 @@ class Roster(Attendance):
             await announce(await database.connection(), Topic.RUN)
 
 
+async def at_rest(database: AsyncSession, agents: Sequence[AgentName]) -> None:
+    """Nobody works any more: a step that failed may have been ended before its agents could say so."""
+    await _set(database, agents, None)
+
+
 async def _set(database: AsyncSession, agents: Sequence[AgentName], symbol: str | None) -> None:
     await database.execute(
         update(AgentState)

@@ -24,7 +24,7 @@ from agents.trading.limits import Limits, Protections
 from agents.trading.policy import RegimePolicy
 from agents.trading.screener import ScreenRules, screen
 from agents.trading.setups import Setups
-from app.runtime.attendance import Roster
+from app.runtime.attendance import Roster, at_rest
 from app.runtime.dispatch import SLACK_S
 from app.runtime.leader import first_line
 from app.runtime.outage import connection_lost
@@ -196,6 +196,7 @@ class Executor:
             current = await database.get_one(Run, run.id, with_for_update=True)
             if current.state is not RunState.RUNNING:
                 return
+            await at_rest(database, SLOTS[run.slot].agents)
             current.failures += 1
             failures = current.failures
             last = failures >= TRIES
