@@ -1,21 +1,22 @@
 """One deliberation: who is asked, how they vote, what the limits leave, and what goes to the human."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 
 from agents.base import EVERYBODY, Abstention, Attendance, BaseAgent, Report, Vote, stance_of, together
+from agents.consensus import ConsensusRule, decide
 from agents.roles.news_analyst import NewsContext, NewsReading
 from agents.roles.research import ResearchContext, ResearchThesis
 from agents.roles.risk_manager import RiskContext, RiskVerdict
 from agents.roles.strategy_builder import StrategyContext, StrategyVerdict
 from agents.trading.costs import Costs
-from agents.trading.limits import BookView, Denied, Limits, Sized, risky_reasons, size_entry
+from agents.trading.limits import BookView, Candidate, Denied, Limits, Sized, risky_reasons, size_entry
 from agents.trading.screener import Screened
-from agents.trading.setups import OversoldBounceParameters, SetupPlan
-from storage.records import Direction, LimitCheck, Stance, TradeTerms, Volatility
+from agents.trading.setups import SetupPlan, Setups
+from storage.records import Direction, LimitCheck, SetupType, Stance, TradeTerms, Volatility
 
-VOTES_NEEDED = 2  # of the three that vote: research, news, strategy
+NO_BASE_RATE = 0.5  # a majority counts heads and asks for none
 
 HELD = "held"
 SETUP = "setup"
@@ -25,13 +26,19 @@ RISK_MANAGER = "risk_manager"
 
 @dataclass(frozen=True, kw_only=True)
 class Briefing:
-    """What every deliberation of one evening stands on; `entry_session` is the one after the signal's."""
+    """What every deliberation of one evening stands on; `entry_session` is the one after the signal's.
+
+    `allowed` and `limits` are what the regime's policy leaves of the setups and of the desk's own limits;
+    `facts` are those of every symbol that is argued over.
+    """
 
     direction: Direction
     volatility: Volatility
     book: BookView
+    facts: Mapping[str, Candidate]
     entry_session: date
-    parameters: OversoldBounceParameters
+    setups: Setups
+    allowed: frozenset[SetupType]
     parameters_version: int
     limits: Limits
     costs: Costs
@@ -45,9 +52,11 @@ class Deliberation:
     `denied_by` names what stopped it: "held", "setup", "consensus", a limit, or "risk_manager"; None when it
     goes to the human, and only then are there `terms`. `sized` is the trade after the risk manager; `checks`
     are the limits for it, or for one share of what a limit denied, and empty when no limit was asked.
+    `setup_type` is the plan's, or without a plan the one the symbol was nearest to.
     """
 
     symbol: str
+    setup_type: SetupType
     score: float
     thesis: ResearchThesis | None
     votes: tuple[Vote, ...]
@@ -111,7 +120,12 @@ class AgentOrchestrator:
             deliberations.append(deliberation)
             if deliberation.terms is not None and deliberation.sized is not None:
                 sized = deliberation.sized
-                book = briefing.book.reserve(candidate.symbol, sized.cost, sized.max_risk)
+                book = briefing.book.reserve(
+                    candidate.symbol,
+                    sized.cost,
+                    sized.max_risk,
+                    sector=briefing.facts[candidate.symbol].sector,
+                )
                 briefing = replace(briefing, book=book)
         return tuple(deliberations)
 
@@ -125,7 +139,12 @@ class AgentOrchestrator:
             ),
             self._news.run(NewsContext(symbol=symbol), symbol=symbol, attendance=attendance),
             self._strategy.run(
-                StrategyContext(symbol=symbol, technicals=technicals, parameters=briefing.parameters),
+                StrategyContext(
+                    symbol=symbol,
+                    technicals=technicals,
+                    setups=briefing.setups,
+                    allowed=briefing.allowed,
+                ),
                 symbol=symbol,
                 attendance=attendance,
             ),
@@ -134,16 +153,17 @@ class AgentOrchestrator:
 
     async def _conclude(self, candidate: Screened, answers: _Round, briefing: Briefing) -> Deliberation:
         votes, book = answers.votes, briefing.book
-        in_favour = sum(vote.stance is Stance.FOR for vote in votes)
+        consensus = decide(votes, rule=ConsensusRule.MAJORITY, base_rate=NO_BASE_RATE)
         spoken = " ".join(vote.reason for vote in votes if vote.stance is not Stance.ABSTAIN)
         plan = _plan(answers.strategy)
         thesis = answers.research.outcome
         open_question = Deliberation(
             symbol=candidate.symbol,
+            setup_type=candidate.nearest if plan is None else plan.setup_type,
             score=candidate.score,
             thesis=thesis if isinstance(thesis, ResearchThesis) else None,
             votes=votes,
-            consensus=Stance.FOR if in_favour >= VOTES_NEEDED else Stance.AGAINST,
+            consensus=consensus.stance,
             plan=plan,
             sized=None,
             risk_scale=1.0,
@@ -158,15 +178,14 @@ class AgentOrchestrator:
         if plan is None:
             return _denied(open_question, SETUP, "There is no trade to vote on.")
         if open_question.consensus is Stance.AGAINST:
-            return _denied(
-                open_question, CONSENSUS, f"{in_favour} of {len(votes)} are for it, {VOTES_NEEDED} must be."
-            )
+            return _denied(open_question, CONSENSUS, consensus.note)
         return await self._size(open_question, plan, briefing)
 
     async def _size(self, question: Deliberation, plan: SetupPlan, briefing: Briefing) -> Deliberation:
         """Limits first, then the risk manager, then the limits again on the smaller trade."""
         book, limits, costs = briefing.book, briefing.limits, briefing.costs
-        sized = size_entry(plan, book, limits, costs)
+        facts = briefing.facts[plan.symbol]
+        sized = size_entry(plan, facts, book, limits, costs)
         if isinstance(sized, Denied):
             return _denied(replace(question, checks=sized.checks), sized.limit, f"Denied: {sized.reason}.")
         report = await self._risk.run(
@@ -184,7 +203,7 @@ class AgentOrchestrator:
         question = replace(question, votes=(*question.votes, vote), checks=sized.checks)
         if isinstance(verdict, Abstention) or verdict.veto:
             return _denied(question, RISK_MANAGER, f"Risk manager: {vote.reason}.")
-        sized = size_entry(plan, book, limits, costs, risk_scale=verdict.scale)
+        sized = size_entry(plan, facts, book, limits, costs, risk_scale=verdict.scale)
         question = replace(question, risk_scale=verdict.scale, checks=sized.checks)
         if isinstance(sized, Denied):
             return _denied(question, sized.limit, f"Denied: {sized.reason}.")

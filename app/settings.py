@@ -17,9 +17,10 @@ from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from agents.trading.costs import Costs
-from agents.trading.limits import Limits
+from agents.trading.limits import Limits, Protections
+from agents.trading.policy import RegimePolicy
 from agents.trading.screener import ScreenRules
-from agents.trading.setups import OversoldBounceParameters
+from agents.trading.setups import Setups
 from storage.errors import OperatorError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -102,7 +103,9 @@ class Settings(BaseSettings):
     limits: Limits = Limits()
     costs: Costs = Costs()
     screen: ScreenRules = ScreenRules()
-    oversold_bounce: OversoldBounceParameters = OversoldBounceParameters()
+    setups: Setups = Setups()
+    regime_policy: RegimePolicy = RegimePolicy()
+    protections: Protections = Protections()
     rehearsal: RehearsalSettings = RehearsalSettings()
 
     @classmethod

@@ -31,9 +31,11 @@ def desk_parts(settings: Settings, kind: DeskKind) -> DeskParts:
             risk=RiskManagerAgent(),
         ),
         limits=settings.limits,
-        costs=settings.costs,
+        costs=settings.costs.for_desk(kind),
         screen=settings.screen,
-        oversold_bounce=settings.oversold_bounce,
+        setups=settings.setups,
+        regime_policy=settings.regime_policy,
+        protections=settings.protections,
     )
 
 
@@ -49,8 +51,8 @@ def rehearsal(settings: Settings) -> Rehearsal | None:
 def sources(settings: Settings, pack: HistoryPack | None) -> Sources:
     """What a desk that runs by the clock has: a rehearsal its pack, the paper desk what its keys open."""
     if pack is not None:
-        lacking = {need: f"lacks {need}: a rehearsal has settled bars only" for need in Need}
-        del lacking[Need.BARS]
+        lacking = {need: f"lacks {need}: a rehearsal has only what its pack holds" for need in Need}
+        del lacking[Need.BARS], lacking[Need.CORPORATE_ACTIONS]
         return Sources(market=pack, lacking=lacking)
     key = "FMP_API_KEY is not set" if settings.fmp_api_key is None else "no FMP client in this version"
     lacking = {need: f"lacks {need}: {key}" for need in Need}

@@ -1,7 +1,8 @@
 """The account at rest: orders, fills, cash events, positions, equity.
 
 Cash is the sum of the cash events and nothing else; a position exists because a fill does. Unique keys (one
-entry order an approval, one fill an order, one fee a fill) make a step that runs twice fail, not count twice.
+entry order an approval, one fill an order, one fee a fill, one row a corporate action) make a step that runs
+twice fail, not count twice.
 """
 
 from __future__ import annotations
@@ -11,10 +12,19 @@ from datetime import date
 from decimal import Decimal
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from storage.models import Approval, CashEvent, Deliberation, Equity, Fill, Order, Position
+from storage.models import (
+    Approval,
+    CashEvent,
+    CorporateActionRow,
+    Deliberation,
+    Equity,
+    Fill,
+    Order,
+    Position,
+)
 from storage.records import CashKind, OrderSide, OrderState, PositionState, to_cents
 
 
@@ -67,6 +77,47 @@ class Ledger:
         )
         return [(row[0], row[1]) for row in rows]
 
+    async def entry_order(self, approval: Approval) -> Order | None:
+        """The order an approval became, whatever became of it."""
+        rows = await self._session.scalars(select(Order).where(Order.approval_id == approval.id))
+        return rows.one_or_none()
+
+    async def actions_since(self, first: date) -> Sequence[CorporateActionRow]:
+        """The corporate actions the desk was told of with an ex-date from `first` on."""
+        rows = await self._session.scalars(
+            select(CorporateActionRow).where(CorporateActionRow.ex_date >= first)
+        )
+        return rows.all()
+
+    def book_actions(self, rows: Sequence[CorporateActionRow]) -> None:
+        """Write down that corporate actions were looked at; a second look finds them."""
+        self._session.add_all(rows)
+
+    async def book_action(
+        self,
+        row: CorporateActionRow,
+        position: Position,
+        kind: CashKind,
+        amount: Decimal,
+        *,
+        session: date,
+    ) -> None:
+        """Write what a corporate action did to a position, with its cash event where it paid any."""
+        self._session.add(row)
+        await self._session.flush()
+        if amount:
+            self._session.add(
+                CashEvent(
+                    kind=kind,
+                    amount=amount,
+                    position_id=position.id,
+                    action_id=row.id,
+                    session=session,
+                    note=f"{row.symbol}: {row.note}",
+                    created_at=row.created_at,
+                )
+            )
+
     def place(self, order: Order) -> None:
         self._session.add(order)
 
@@ -98,6 +149,27 @@ class Ledger:
     async def last_equity(self) -> Equity | None:
         rows = await self._session.scalars(select(Equity).order_by(Equity.session.desc()).limit(1))
         return rows.one_or_none()
+
+    async def closing_equity(self, last: date) -> Sequence[tuple[date, Decimal]]:
+        """Session and equity of every close up to `last`, oldest first."""
+        rows = await self._session.execute(
+            select(Equity.session, Equity.equity).where(Equity.session <= last).order_by(Equity.session)
+        )
+        return [(row[0], row[1]) for row in rows]
+
+    async def deposits(self) -> Sequence[tuple[date, Decimal]]:
+        """Session and dollars of everything that was paid in (positive) or out."""
+        return await self._events(CashEvent.kind.in_((CashKind.DEPOSIT, CashKind.WITHDRAWAL)))
+
+    async def sales_since(self, first: date) -> Sequence[tuple[date, Decimal]]:
+        """Session and proceeds of every sale from `first` on, fees aside."""
+        return await self._events(
+            CashEvent.kind == CashKind.FILL, CashEvent.amount > 0, CashEvent.session >= first
+        )
+
+    async def _events(self, *which: ColumnElement[bool]) -> Sequence[tuple[date, Decimal]]:
+        rows = await self._session.execute(select(CashEvent.session, CashEvent.amount).where(*which))
+        return [(row[0], row[1]) for row in rows]
 
     async def peak_equity(self) -> Decimal | None:
         """The highest closing equity so far."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -19,13 +19,24 @@ from storage.models import (
     Bar,
     Deliberation,
     Instrument,
+    Order,
     Position,
     RegimeReading,
+    Run,
     ScreenerResult,
     TradeOutcome,
     Vote,
 )
-from storage.records import AgentName, SetupType, Stance, ThesisKind
+from storage.records import (
+    AgentName,
+    ApprovalState,
+    OrderState,
+    RunState,
+    SetupType,
+    Slot,
+    Stance,
+    ThesisKind,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +48,26 @@ class StoredThesis:
     confidence: float
     source: str
     reasoning: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArguedRow:
+    """One candidate of an evening, and how far it came."""
+
+    symbol: str
+    denied_by: str | None
+    approval: ApprovalState | None
+    order: OrderState | None
+    note: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class EveningRows:
+    """An evening as its rows tell it; `screened` are the figures of the screen's run."""
+
+    screened: Mapping[str, object]
+    selected: tuple[str, ...]
+    argued: tuple[ArguedRow, ...]
 
 
 class AgentMemory:
@@ -119,6 +150,15 @@ class AgentMemory:
         ).one()
         return int(row[0]), int(row[1])
 
+    async def trades_closed_since(self, first: date) -> Sequence[tuple[Position, TradeOutcome]]:
+        """Every trade closed from the session `first` on, with its position."""
+        rows = await self._session.execute(
+            select(Position, TradeOutcome)
+            .join(TradeOutcome, TradeOutcome.position_id == Position.id)
+            .where(Position.closed_session >= first)
+        )
+        return [(row[0], row[1]) for row in rows]
+
     async def store_metrics(self, session: date, *, now: datetime) -> None:
         """Sum up what each agent did this session from its votes and readings.
 
@@ -198,3 +238,57 @@ class AgentMemory:
                     for said in theses
                 ],
             )
+
+    async def evening(self, session: date) -> EveningRows | None:
+        """What became of everything one evening looked at; None before its screen has run."""
+        screened = (
+            await self._session.execute(
+                select(Run.result).where(
+                    Run.session == session, Run.slot == Slot.SCREEN, Run.state == RunState.DONE
+                )
+            )
+        ).scalar_one_or_none()
+        if screened is None:
+            return None
+        selected = await self._session.scalars(
+            select(ScreenerResult.symbol)
+            .where(ScreenerResult.session == session, ScreenerResult.selected_for_watchlist)
+            .order_by(ScreenerResult.symbol)
+        )
+        argued = await self._session.execute(
+            select(Deliberation.symbol, Deliberation.denied_by, Approval.state, Order.state, Order.note)
+            .outerjoin(Approval, Approval.deliberation_id == Deliberation.id)
+            .outerjoin(Order, Order.approval_id == Approval.id)
+            .where(Deliberation.session == session)
+            .order_by(Deliberation.symbol)
+        )
+        return EveningRows(
+            screened=screened,
+            selected=tuple(selected),
+            argued=tuple(
+                ArguedRow(symbol=symbol, denied_by=denied, approval=approval, order=order, note=note or "")
+                for symbol, denied, approval, order, note in argued
+            ),
+        )
+
+    async def answers(self, upto: date, sessions: int) -> dict[AgentName, list[dict[str, int]]]:
+        """How often each agent gave each answer on its last evenings, oldest first."""
+        evenings = (
+            select(Deliberation.session)
+            .where(Deliberation.session <= upto)
+            .distinct()
+            .order_by(Deliberation.session.desc())
+            .limit(sessions)
+            .subquery()
+        )
+        rows = await self._session.execute(
+            select(Deliberation.session, Vote.agent_name, Vote.stance, func.count())
+            .join(Vote, Vote.deliberation_id == Deliberation.id)
+            .where(Deliberation.session.in_(select(evenings.c.session)), Vote.veto_only.is_(False))
+            .group_by(Deliberation.session, Vote.agent_name, Vote.stance)
+            .order_by(Deliberation.session)
+        )
+        counted: dict[AgentName, dict[date, dict[str, int]]] = {}
+        for session, agent, stance, count in rows:
+            counted.setdefault(agent, {}).setdefault(session, {})[stance.value] = count
+        return {agent: list(by_session.values()) for agent, by_session in counted.items()}

@@ -94,6 +94,8 @@ class Stance(StrEnum):
 
 class SetupType(StrEnum):
     OVERSOLD_BOUNCE = "oversold_bounce"
+    MOMENTUM = "momentum"
+    BREAKOUT = "breakout"
 
 
 class Recommendation(StrEnum):
@@ -143,9 +145,12 @@ class ExitReason(StrEnum):
     MANUAL = "manual"
     CIRCUIT_BREAKER = "circuit_breaker"
     REGIME_CHANGE = "regime_change"
+    CORPORATE_ACTION = "corporate_action"  # a reverse split that left less than one share
 
 
 class CashKind(StrEnum):
+    """DIVIDEND is income beside the trades; CASH_IN_LIEU pays for shares and is in its trade's profit."""
+
     FILL = "fill"
     FEE = "fee"
     DIVIDEND = "dividend"
@@ -154,6 +159,14 @@ class CashKind(StrEnum):
     DEPOSIT = "deposit"
     WITHDRAWAL = "withdrawal"
     CORRECTION = "correction"
+
+
+class ActionKind(StrEnum):
+    """What happened to a share."""
+
+    SPLIT = "split"
+    DIVIDEND = "dividend"
+    SYMBOL_CHANGE = "symbol_change"
 
 
 class AdjustmentOutcome(StrEnum):
@@ -219,25 +232,34 @@ class OperationKind(StrEnum):
 class LimitCheck:
     """One hard limit, measured before and after a proposed trade.
 
-    Fractions of equity for every limit but `cash`, which is in dollars. For `cash` the limit is the
-    floor that must remain; for the others it is the most that is allowed.
+    `unit` is "fraction" (mostly of equity), "usd", "count" or "ratio". The limit is the most that is allowed,
+    for a `floor` the least, and already too much where it is `strict`. `cash` is a floor in dollars, also in
+    rows from before they said so.
     """
 
     name: str
     limit: float
     before: float
     after: float
+    unit: str = "fraction"
+    floor: bool = False
+    strict: bool = False
+
+    def __post_init__(self) -> None:
+        if self.name == "cash":
+            object.__setattr__(self, "unit", "usd")
+            object.__setattr__(self, "floor", True)
 
     @property
     def passed(self) -> bool:
-        if self.name == "cash":
-            return self.after >= self.limit
-        return self.after <= self.limit
+        if self.strict and self.after == self.limit:
+            return False
+        return self.after >= self.limit if self.floor else self.after <= self.limit
 
     @property
     def headroom(self) -> float:
         """What is left after the trade, as a fraction of the room there is (0 = at the limit)."""
-        if self.name == "cash":
+        if self.floor:
             room = self.before - self.limit
             return (self.after - self.limit) / room if room > 0 else 0.0
         return (self.limit - self.after) / self.limit if self.limit > 0 else 0.0

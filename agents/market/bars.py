@@ -1,6 +1,6 @@
 """Daily bars of one symbol, and what of them a decision may see."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import InitVar, dataclass, field
 from datetime import date
 from enum import StrEnum
@@ -90,15 +90,23 @@ class Bars:
         end = int(np.searchsorted(self.sessions, np.datetime64(session, "D"), side="right"))
         if end == len(self):
             return self
-        return Bars(
-            self.symbol,
-            self.sessions[:end],
-            self.open[:end],
-            self.high[:end],
-            self.low[:end],
-            self.close[:end],
-            self.volume[:end],
-        )
+        # A part of bars that fit together fits together: checking every cut of every view anew took a
+        # replay as long as reading its prices.
+        cut = object.__new__(Bars)
+        object.__setattr__(cut, "symbol", self.symbol)
+        for name in ("sessions", "open", "high", "low", "close", "volume"):
+            object.__setattr__(cut, name, getattr(self, name)[:end])
+        return cut
+
+    def scaled(self, factor: float) -> "Bars":
+        """The bars on another basis: prices times `factor`, volumes divided by it; itself when that is 1."""
+        if factor == 1:
+            return self
+        columns = [price * factor for price in (self.open, self.high, self.low, self.close)]
+        columns.append(self.volume / factor)
+        for column in columns:
+            column.flags.writeable = False  # so that Bars keeps it instead of a copy
+        return Bars(self.symbol, self.sessions, *columns)
 
     @property
     def last(self) -> Bar | None:
@@ -132,27 +140,83 @@ class Bars:
 
 
 @dataclass(frozen=True, eq=False)
+class Basis:
+    """What a symbol's bars are multiplied by to show prices as traded, and from which session on.
+
+    `sessions` is datetime64[D], strictly increasing, `factors` is float64, both read-only: each factor stands
+    from its session until the next one's.
+    """
+
+    sessions: DateArray
+    factors: FloatArray
+
+    @classmethod
+    def of(cls, starts: Mapping[date, float]) -> Self:
+        """The basis whose factors begin on the given days."""
+        ordered = sorted(starts.items())
+        sessions = np.array([day for day, _ in ordered], "datetime64[D]")
+        factors = np.array([factor for _, factor in ordered], np.float64)
+        sessions.flags.writeable = factors.flags.writeable = False
+        return cls(sessions, factors)
+
+    def at(self, session: date) -> float:
+        """The factor on `session`; before the first one 1, for there are no bars yet."""
+        index = int(np.searchsorted(self.sessions, np.datetime64(session, "D"), side="right")) - 1
+        return 1.0 if index < 0 else float(self.factors[index])
+
+
+@dataclass(frozen=True, eq=False)
+class BarsAsTraded(Mapping[str, Bars]):
+    """All bars of all symbols on the basis of one session, scaled when asked for.
+
+    That is what a split-adjusted series looks like on that day: the session's own prices as traded, and those
+    before a split divided by its ratio. `scaled` gives the bars of a symbol times a factor; it may keep them.
+    """
+
+    session: date
+    _bars: Mapping[str, Bars] = field(repr=False)
+    _bases: Mapping[str, Basis] = field(repr=False)
+    _scaled: Callable[[str, float], Bars] = field(repr=False)
+
+    def __getitem__(self, symbol: str) -> Bars:
+        basis = self._bases.get(symbol)
+        return self._bars[symbol] if basis is None else self._scaled(symbol, basis.at(self.session))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._bars)
+
+    def __len__(self) -> int:
+        return len(self._bars)
+
+
+@dataclass(frozen=True, eq=False)
 class MarketView:
     """What a decision at the close of `session` may see: nothing in it is later than that close.
 
-    `history` is only read to cut every symbol's bars at `session`; the view keeps the cut bars alone (slices:
-    the rest stays in memory behind numpy's `.base`, which nothing in the desk touches).
+    `history`, which must not change, is only read to cut a symbol's bars at `session` when they are first
+    asked for (slices: the rest stays in memory behind numpy's `.base`, which nothing in the desk touches).
     Instruments are reference data as of today (names and sectors are not point-in-time).
     """
 
     session: date
     instruments: Mapping[str, Instrument]
     history: InitVar[Mapping[str, Bars]]
-    _cut: Mapping[str, Bars] = field(init=False, repr=False)
+    _history: Mapping[str, Bars] = field(init=False, repr=False)
+    _cut: dict[str, Bars] = field(init=False, repr=False)
 
     def __post_init__(self, history: Mapping[str, Bars]) -> None:
-        cut = {symbol: bars.upto(self.session) for symbol, bars in history.items()}
-        object.__setattr__(self, "_cut", MappingProxyType(cut))
+        object.__setattr__(self, "_history", history)
+        object.__setattr__(self, "_cut", {})
         object.__setattr__(self, "instruments", MappingProxyType(dict(self.instruments)))
 
     def bars(self, symbol: str) -> Bars:
         """The symbol's bars up to the session; empty when there are none."""
-        return self._cut.get(symbol) or Bars.empty(symbol)
+        cut = self._cut.get(symbol)
+        if cut is None:
+            whole = self._history.get(symbol)
+            cut = Bars.empty(symbol) if whole is None else whole.upto(self.session)
+            self._cut[symbol] = cut
+        return cut
 
     @property
     def symbols(self) -> tuple[str, ...]:

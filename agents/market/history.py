@@ -6,17 +6,19 @@ import os
 import re
 import tempfile
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
-from agents.market.bars import AssetType, Bars, Instrument, MarketView
-from agents.market.pack_csv import PackError, clean_text, parse_bars, parse_universe
+from agents.market.actions import Actions, CorporateAction, DataNote, reconcile
+from agents.market.bars import AssetType, Bars, BarsAsTraded, Basis, FloatArray, Instrument, MarketView
+from agents.market.pack_csv import PackError, clean_text, parse_actions, parse_bars, parse_universe
 from storage.errors import OperatorError
 
 SAMPLE = "sample"
@@ -24,7 +26,11 @@ SAMPLE_FOLDER = Path(__file__).parent / "sample"
 
 BARS_FILES = ("bars.csv", "bars.csv.gz")
 UNIVERSE_FILES = ("universe.csv", "universe.csv.gz")
+ACTIONS_FILES = ("corporate_actions.csv", "corporate_actions.csv.gz")
 DESCRIPTION_FILE = "pack.toml"
+
+# Scaled bars that are kept, for each symbol on average: a replay needs one, one beside it another.
+SCALED_KEPT = 2
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 
@@ -52,7 +58,9 @@ class HistoryPack:
 
     `first` and `last` bound the sessions on which at least one stock has a close. `survivors` says that names
     which were delisted since are absent, so that buying and holding looks better than it was. `digest` is the
-    SHA-256 over the names and contents of the pack's files.
+    SHA-256 over the names and contents of the pack's files. `actions` are the splits and dividends the pack
+    tells of, less the splits its prices contradict; `data_notes` says which those are and what else of the
+    factors does not fit.
     """
 
     name: str
@@ -65,16 +73,36 @@ class HistoryPack:
     instruments: Mapping[str, Instrument] = field(repr=False)
     first: date
     last: date
+    actions: Actions = field(repr=False)
+    data_notes: tuple[DataNote, ...] = field(repr=False)
     _bars: Mapping[str, Bars] = field(repr=False)
+    _bases: Mapping[str, Basis] = field(repr=False)  # of the symbols whose factor is not always 1
     _sessions: tuple[date, ...] = field(repr=False)
+    _scaled: Callable[[str, float], Bars] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_scaled", _scaler(self._bars, SCALED_KEPT * len(self._bases)))
 
     def bars(self, symbol: str) -> Bars:
-        """All bars of the symbol (a decision gets a `view` instead); empty when there are none."""
+        """All bars of the symbol on the pack's own basis; empty when there are none.
+
+        Growth over splits is measured on them. A decision gets a `view` instead.
+        """
         return self._bars.get(symbol) or Bars.empty(symbol)
 
     def view(self, session: date) -> MarketView:
-        """What a decision at the close of `session` may see."""
-        return MarketView(session, self.instruments, self._bars)
+        """What a decision at the close of `session` may see, on the basis of that session.
+
+        Every symbol's bars are those of the pack times one constant, its factor on `session`: the last bar is
+        as traded, those before a split are divided by its ratio (volumes the other way).
+        """
+        history = BarsAsTraded(session, self._bars, self._bases, self._scaled)
+        return MarketView(session, self.instruments, history)
+
+    def factor(self, symbol: str, session: date) -> float:
+        """By what the symbol's `bars` are multiplied in the view of `session`."""
+        basis = self._bases.get(symbol)
+        return 1.0 if basis is None else basis.at(session)
 
     def sessions(self, first: date, last: date) -> list[date]:
         """The sessions from `first` to `last`, both included, on which at least one stock has a close."""
@@ -86,9 +114,14 @@ def load_pack(folder: Path) -> HistoryPack:
     folder = folder.resolve()
     files = _read_files(folder)
     bars_file, universe_file = _one_of(files, BARS_FILES, folder), _one_of(files, UNIVERSE_FILES, folder)
+    actions_file = _at_most_one_of(files, ACTIONS_FILES, folder)
     description = _describe(files.get(DESCRIPTION_FILE), folder)
     instruments = parse_universe(files[universe_file], f"{folder.name}/{universe_file}")
-    bars = parse_bars(files[bars_file], f"{folder.name}/{bars_file}", instruments)
+    bars, factors = parse_bars(files[bars_file], f"{folder.name}/{bars_file}", instruments)
+    told: tuple[CorporateAction, ...] = ()
+    if actions_file is not None:
+        told = parse_actions(files[actions_file], f"{folder.name}/{actions_file}", instruments)
+    bases, actions, data_notes = _reconcile(bars, factors, Actions(told))
     traded = [
         series.sessions[~np.isnan(series.close)]
         for symbol, series in bars.items()
@@ -111,9 +144,37 @@ def load_pack(folder: Path) -> HistoryPack:
         instruments=MappingProxyType(instruments),
         first=sessions[0],
         last=sessions[-1],
+        actions=actions,
+        data_notes=data_notes,
         _bars=MappingProxyType(bars),
+        _bases=MappingProxyType(bases),
         _sessions=tuple(sessions),
     )
+
+
+def _reconcile(
+    bars: Mapping[str, Bars], factors: Mapping[str, FloatArray], told: Actions
+) -> tuple[dict[str, Basis], Actions, tuple[DataNote, ...]]:
+    bases: dict[str, Basis] = {}
+    kept = [action for action in told if action.symbol not in bars]
+    notes: list[DataNote] = []
+    for symbol, series in bars.items():
+        found = reconcile(symbol, series.sessions, factors[symbol], told.of(symbol))
+        if (found.basis.factors != 1).any():
+            bases[symbol] = found.basis
+        kept += found.actions
+        notes += found.notes
+    return bases, Actions(kept), tuple(notes)
+
+
+def _scaler(bars: Mapping[str, Bars], kept: int) -> Callable[[str, float], Bars]:
+    """Bars of a symbol times a factor; a replay asks for the same ones every session until a split."""
+
+    @lru_cache(maxsize=kept)
+    def scaled(symbol: str, factor: float) -> Bars:
+        return bars[symbol].scaled(factor)
+
+    return scaled
 
 
 def import_pack(source: Path, library: Path, name: str | None = None) -> HistoryPack:
@@ -179,7 +240,7 @@ def _read_files(folder: Path) -> dict[str, bytes]:
     """The contents of the pack's files that are there, by file name."""
     if not folder.is_dir():
         raise OperatorError(f"there is no folder {folder}", "name the folder that holds the pack")
-    names = (*BARS_FILES, *UNIVERSE_FILES, DESCRIPTION_FILE)
+    names = (*BARS_FILES, *UNIVERSE_FILES, *ACTIONS_FILES, DESCRIPTION_FILE)
     try:
         return {name: (folder / name).read_bytes() for name in names if (folder / name).is_file()}
     except OSError as error:
@@ -196,6 +257,10 @@ def _one_of(files: Mapping[str, bytes], names: tuple[str, str], folder: Path) ->
             f"{folder} {state} {names[0]} and {names[1]}", "a pack has exactly one of the two"
         )
     return found[0]
+
+
+def _at_most_one_of(files: Mapping[str, bytes], names: tuple[str, str], folder: Path) -> str | None:
+    return _one_of(files, names, folder) if any(name in files for name in names) else None
 
 
 def _digest(files: Mapping[str, bytes]) -> str:

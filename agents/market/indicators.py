@@ -15,6 +15,10 @@ from agents.market.bars import Bars, FloatArray
 SESSIONS_PER_YEAR = 252
 VOLUME_WINDOW = 20
 VOLATILITY_WINDOW = 21
+PRIOR_WINDOWS = (
+    20,
+    55,
+)  # sessions before the last one: the two windows of Donchian channels (20 and 55 days)
 
 # Less than this, as a share of the price, is rounding noise and no movement.
 STILL = 1e-9
@@ -45,6 +49,12 @@ class Technicals:
     return_126d: float | None
     realised_vol_21d: float | None
     gap: float | None
+    # Highest high and lowest low of the sessions before this one, which is left out: what a close can break.
+    # With a default, because readings stored before these were known still have to be read.
+    prior_high_20: float | None = None
+    prior_low_20: float | None = None
+    prior_high_55: float | None = None
+    prior_low_55: float | None = None
 
 
 def technicals(bars: Bars) -> Technicals | None:
@@ -76,6 +86,10 @@ def technicals(bars: Bars) -> Technicals | None:
         return_126d=_return(close, 126),
         realised_vol_21d=_realised_volatility(close),
         gap=float(bars.open[-1]) / float(close[-2]) - 1 if len(close) > 1 else None,
+        prior_high_20=float(high[-21:-1].max()) if len(high) > 20 else None,
+        prior_low_20=float(low[-21:-1].min()) if len(low) > 20 else None,
+        prior_high_55=float(high[-56:-1].max()) if len(high) > 55 else None,
+        prior_low_55=float(low[-56:-1].min()) if len(low) > 55 else None,
     )
 
 

@@ -9,19 +9,25 @@ import io
 import re
 import unicodedata
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date
+from decimal import Decimal
 from itertools import islice
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.market.actions import ActionKey, ActionKind, CorporateAction
 from agents.market.bars import AssetType, Bars, FloatArray, Instrument
 from agents.market.calendar import is_session
 from storage.errors import OperatorError
 
 BAR_COLUMNS = ("date", "symbol", "open", "high", "low", "close", "volume")
+FACTOR_COLUMN = "raw_factor"  # optional: price as traded = price x factor, shares as traded = volume / factor
 UNIVERSE_COLUMNS = ("symbol", "name", "sector", "industry", "asset_type")
+ACTION_COLUMNS = ("symbol", "date", "type", "value")
+ACTION_TYPES = (ActionKind.SPLIT, ActionKind.DIVIDEND)
 
 # How far an open or close may lie outside the day's range, or a low above the high: vendors round each price
 # of a bar on its own after adjusting it. Beyond this it is a bad print. (The packs at hand need none.)
@@ -31,10 +37,12 @@ RANGE_TOLERANCE_DOLLARS = 0.01
 # Outside these a number is a defect, and arithmetic with it would overflow.
 SMALLEST_PRICE = 1e-6
 LARGEST_VALUE = 1e15
+LARGEST_FACTOR = 1e6  # and its inverse the smallest
 
 MAX_TEXT_BYTES = 1 << 30  # a few hundred years of the S&P 500; a gzip bomb stops here
 CHUNK_ROWS = 1_000  # measured: the text of so few rows stays in the cache, 50,000 take twice as long
 
+_NO_DEFAULTS: Mapping[str, str] = MappingProxyType({})
 _SYMBOL = re.compile(r"[A-Z0-9.^-]{1,12}")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
@@ -77,12 +85,17 @@ def parse_universe(data: bytes, file: str) -> dict[str, Instrument]:
     return dict(sorted(instruments.items()))
 
 
-def parse_bars(data: bytes, file: str, instruments: Mapping[str, Instrument]) -> dict[str, Bars]:
-    """Bars by symbol, sorted by session whatever the order of the rows; symbols without rows are left out."""
+def parse_bars(
+    data: bytes, file: str, instruments: Mapping[str, Instrument]
+) -> tuple[dict[str, Bars], dict[str, FloatArray]]:
+    """Bars by symbol, sorted by session whatever the order of the rows; symbols without rows are left out.
+
+    Beside them the raw factor of each bar by symbol, read-only; all 1 in a table without that column.
+    """
     codes = {symbol: code for code, symbol in enumerate(instruments)}
     day_numbers: dict[str, int] = {}
     parts: list[tuple[NDArray[np.int64], NDArray[np.int64], list[FloatArray]]] = []
-    for first_row, rows in _chunks(data, file, BAR_COLUMNS):
+    for first_row, rows in _chunks(data, file, BAR_COLUMNS, {FACTOR_COLUMN: "1"}):
         dates, symbols, *numbers = zip(*rows, strict=True)
         _learn_dates(dates, day_numbers, file, first_row)
         _require_listed(symbols, codes, file, first_row)
@@ -92,7 +105,7 @@ def parse_bars(data: bytes, file: str, instruments: Mapping[str, Instrument]) ->
                 np.array([codes[text] for text in symbols], dtype=np.int64),
                 [
                     _numbers(texts, column, file, first_row)
-                    for column, texts in zip(BAR_COLUMNS[2:], numbers, strict=True)
+                    for column, texts in zip((*BAR_COLUMNS[2:], FACTOR_COLUMN), numbers, strict=True)
                 ],
             )
         )
@@ -100,10 +113,42 @@ def parse_bars(data: bytes, file: str, instruments: Mapping[str, Instrument]) ->
         raise PackError(file, "has no rows")
     days = np.concatenate([part[0] for part in parts])
     owners = np.concatenate([part[1] for part in parts])
-    values = [np.concatenate([part[2][column] for part in parts]) for column in range(5)]
+    *values, factors = [np.concatenate([part[2][column] for part in parts]) for column in range(6)]
     is_index = np.array([item.asset_type is AssetType.INDEX for item in instruments.values()])[owners]
     _require_sane(file, is_index, *values)
-    return _split_by_symbol(file, list(instruments), days, owners, values)
+    _require_factors(file, factors)
+    return _split_by_symbol(file, list(instruments), days, owners, values, factors)
+
+
+def parse_actions(
+    data: bytes, file: str, instruments: Mapping[str, Instrument]
+) -> tuple[CorporateAction, ...]:
+    """Splits and dividends in the order of the file; a row that repeats an earlier one is dropped."""
+    found: dict[ActionKey, CorporateAction] = {}
+    for first_row, rows in _chunks(data, file, ACTION_COLUMNS):
+        symbols, dates, _, texts = zip(*rows, strict=True)
+        _require_listed(symbols, instruments, file, first_row)
+        _learn_dates(dates, {}, file, first_row)
+        values = _numbers(texts, "value", file, first_row).tolist()
+        for number, (row, value) in enumerate(zip(rows, values, strict=True), first_row):
+            symbol, day, kind, text = row
+            if kind not in ACTION_TYPES:
+                raise PackError(file, f"row {number}: type {_shown(kind)} is not split or dividend")
+            if not SMALLEST_PRICE <= value <= LARGEST_VALUE:  # also when it is missing
+                raise PackError(
+                    file, f"row {number}: value {_shown(text)} is missing, not above zero or absurd"
+                )
+            action = CorporateAction(
+                symbol=symbol,
+                ex_date=date.fromisoformat(day),
+                kind=ActionKind(kind),
+                value=Decimal(text),
+                source=file,
+            )
+            if found.setdefault(action.key, action) != action:
+                what = f"{symbol} has another {kind} on {day} with another value"
+                raise PackError(file, f"row {number}: {what}")
+    return tuple(found.values())
 
 
 def _split_by_symbol(
@@ -112,7 +157,8 @@ def _split_by_symbol(
     days: NDArray[np.int64],
     owners: NDArray[np.int64],
     values: Iterable[FloatArray],
-) -> dict[str, Bars]:
+    factors: FloatArray,
+) -> tuple[dict[str, Bars], dict[str, FloatArray]]:
     order = np.lexsort((days, owners))
     days, owners = days[order], owners[order]
     repeated = np.flatnonzero((days[1:] == days[:-1]) & (owners[1:] == owners[:-1])) + 1
@@ -121,14 +167,28 @@ def _split_by_symbol(
         twice = f"{symbols[owners[first]]} has a second bar on {days.view('datetime64[D]')[first]}"
         raise PackError(file, f"row {order[first] + 2}: {twice}{_further(len(repeated))}")
     columns = [days.view("datetime64[D]"), *(column[order] for column in values)]
-    for column in columns:
+    factors = factors[order]
+    for column in (*columns, factors):
         column.flags.writeable = False  # so that Bars keeps slices of it instead of copies
     present, starts = np.unique(owners, return_index=True)
     ends = [*starts[1:], len(owners)]
-    return {
-        symbol: Bars(symbol, *(column[start:end] for column in columns))
-        for symbol, start, end in zip((symbols[owner] for owner in present), starts, ends, strict=True)
+    places = {
+        symbols[owner]: slice(start, end) for owner, start, end in zip(present, starts, ends, strict=True)
     }
+    return (
+        {symbol: Bars(symbol, *(column[place] for column in columns)) for symbol, place in places.items()},
+        {symbol: factors[place] for symbol, place in places.items()},
+    )
+
+
+def _require_factors(file: str, factors: FloatArray) -> None:
+    """Refuse factors that are missing, not above zero or absurd: without one, prices would change basis."""
+    wrong = ~((factors >= 1 / LARGEST_FACTOR) & (factors <= LARGEST_FACTOR))  # also true of a missing one
+    if not wrong.any():
+        return
+    first = int(np.argmax(wrong))
+    state = "is missing" if np.isnan(factors[first]) else f"{factors[first]:.10g} is not above zero or absurd"
+    raise PackError(file, f"row {first + 2}: {FACTOR_COLUMN} {state}{_further(int(wrong.sum()))}")
 
 
 def _require_sane(
@@ -184,7 +244,7 @@ def _learn_dates(texts: Sequence[str], known: dict[str, int], file: str, first_r
         known[text] = day.toordinal() - _EPOCH
 
 
-def _require_listed(texts: Sequence[str], listed: Mapping[str, int], file: str, first_row: int) -> None:
+def _require_listed(texts: Sequence[str], listed: Collection[str], file: str, first_row: int) -> None:
     for text in sorted(set(texts).difference(listed), key=texts.index):
         reason = "is not in the universe" if _SYMBOL.fullmatch(text) else "is no symbol"
         raise PackError(file, f"row {first_row + texts.index(text)}: {_shown(text)} {reason}")
@@ -215,8 +275,13 @@ def _is_number(text: str) -> bool:
         return False
 
 
-def _chunks(data: bytes, file: str, wanted: Sequence[str]) -> Iterator[tuple[int, list[tuple[str, ...]]]]:
-    """The wanted columns of the table, some rows at a time, each with the number of its first row."""
+def _chunks(
+    data: bytes, file: str, wanted: Sequence[str], defaults: Mapping[str, str] = _NO_DEFAULTS
+) -> Iterator[tuple[int, list[tuple[str, ...]]]]:
+    """The wanted columns of the table, some rows at a time, each with the number of its first row.
+
+    After them those of `defaults`: columns that may be absent, with the text that every row then has.
+    """
     reader = csv.reader(io.StringIO(_text(data, file), newline=""), strict=True)
     row = 1
     try:
@@ -226,6 +291,9 @@ def _chunks(data: bytes, file: str, wanted: Sequence[str]) -> Iterator[tuple[int
         missing = [column for column in wanted if header.count(column) != 1]
         if missing:
             raise PackError(file, f"row 1: the header must name the column {missing[0]} once")
+        twice = [column for column in defaults if header.count(column) > 1]
+        if twice:
+            raise PackError(file, f"row 1: the header names the column {twice[0]} more than once")
         positions = [header.index(column) for column in wanted]
         while rows := list(islice(reader, CHUNK_ROWS)):
             if set(map(len, rows)) != {len(header)}:
@@ -233,7 +301,10 @@ def _chunks(data: bytes, file: str, wanted: Sequence[str]) -> Iterator[tuple[int
                 counts = f"{len(rows[index])} fields instead of {len(header)}"
                 raise PackError(file, f"row {row + 1 + index}: has {counts}")
             columns = list(zip(*rows, strict=True))
-            yield row + 1, list(zip(*(columns[position] for position in positions), strict=True))
+            chosen = [columns[position] for position in positions]
+            for column, text in defaults.items():
+                chosen.append(columns[header.index(column)] if column in header else (text,) * len(rows))
+            yield row + 1, list(zip(*chosen, strict=True))
             row += len(rows)
     except csv.Error as error:
         raise PackError(file, f"line {reader.line_num}: {error}") from error

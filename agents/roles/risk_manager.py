@@ -36,30 +36,21 @@ class RiskVerdict:
 
 
 class RiskManagerAgent(BaseAgent[RiskContext, RiskVerdict]):
-    """Half the size in HIGH_VOL, half again in a BEAR market; veto where costs would eat the trade.
+    """Vetoes a trade that its costs would eat; otherwise has no objection.
 
-    The veto: slippage and commissions of a full round trip come to more than a quarter of the risk that is
-    left. All three are engineering defaults.
+    The veto: slippage and fees of a full round trip come to more than a quarter of the risk, an engineering
+    default. What a BEAR or HIGH_VOL market allows is the regime policy's to say (agents/trading/policy.py)
+    and is in the size already: taken off here again it would count twice.
     """
 
     name = AgentName.RISK
 
     async def execute(self, context: RiskContext) -> RiskVerdict | Abstention:
         """Never abstains."""
-        scale, reasons = 1.0, []
-        if context.volatility is Volatility.HIGH_VOL:
-            scale /= 2
-            reasons.append("half size: volatility is high")
-        if context.direction is Direction.BEAR:
-            scale /= 2
-            reasons.append("half size: the market is in a BEAR direction")
-        shares = max(1, int(context.sized.shares * scale))
-        plan = context.plan
-        cost = context.costs.round_trip(shares, plan.max_entry, plan.stop)
+        plan, shares = context.plan, context.sized.shares
+        cost = context.costs.round_trip(shares, plan.max_entry, plan.stop, plan.session)
         share = float(cost / (shares * (plan.max_entry - plan.stop)))
-        veto = share > MOST_COST_TO_RISK
-        if veto:
-            reasons.append(
-                f"veto: a round trip costs {share:.0%} of the risk, more than {MOST_COST_TO_RISK:.0%}"
-            )
-        return RiskVerdict(scale=scale, veto=veto, reasons=tuple(reasons))
+        if share <= MOST_COST_TO_RISK:
+            return RiskVerdict(scale=1.0, veto=False, reasons=())
+        reason = f"veto: a round trip costs {share:.0%} of the risk, more than {MOST_COST_TO_RISK:.0%}"
+        return RiskVerdict(scale=1.0, veto=True, reasons=(reason,))

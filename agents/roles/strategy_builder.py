@@ -1,20 +1,25 @@
 """The strategy builder: the prices of a trade, or why there is none."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from agents.base import Abstention, BaseAgent
 from agents.market.indicators import Technicals
-from agents.trading.setups import NoSetup, OversoldBounceParameters, SetupPlan, plan_oversold_bounce
-from storage.records import AgentName, Stance
+from agents.trading.setups import NoSetup, SetupPlan, Setups, plan_setup
+from storage.records import AgentName, SetupType, Stance
 
 
 @dataclass(frozen=True, kw_only=True)
 class StrategyContext:
-    """No thesis in it: the first round is blind, so that agreeing means something."""
+    """No thesis in it: the first round is blind, so that agreeing means something.
+
+    `allowed` are the setups that the regime's policy leaves.
+    """
 
     symbol: str
     technicals: Technicals
-    parameters: OversoldBounceParameters
+    setups: Setups
+    allowed: Collection[SetupType]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +33,7 @@ class StrategyVerdict:
 
 
 class StrategyBuilderAgent(BaseAgent[StrategyContext, StrategyVerdict]):
-    """Plans the oversold bounce; votes for it with 0.5 at the highest RSI allowed, up to 1 at an RSI of zero.
+    """Plans the allowed setup that shows most plainly; votes for it with the plan's own conviction, 0.5-1.
 
     Without a setup it votes against with conviction 1: there is nothing to trade.
     """
@@ -37,22 +42,20 @@ class StrategyBuilderAgent(BaseAgent[StrategyContext, StrategyVerdict]):
 
     async def execute(self, context: StrategyContext) -> StrategyVerdict | Abstention:
         """Never abstains: missing readings are no setup."""
-        parameters, rsi = context.parameters, context.technicals.rsi14
-        plan = plan_oversold_bounce(context.symbol, context.technicals, parameters)
-        if isinstance(plan, NoSetup) or rsi is None:
-            reason = plan.reason if isinstance(plan, NoSetup) else "RSI(14) is missing"
+        plan = plan_setup(context.symbol, context.technicals, context.setups, context.allowed)
+        if isinstance(plan, NoSetup):
             return StrategyVerdict(
-                plan=NoSetup(reason),
+                plan=plan,
                 stance=Stance.AGAINST,
                 conviction=1.0,
-                reasoning=f"No setup in {context.symbol}: {reason}.",
+                reasoning=f"No setup in {context.symbol}: {plan.reason}.",
             )
         return StrategyVerdict(
             plan=plan,
             stance=Stance.FOR,
-            conviction=round(0.5 + 0.5 * (parameters.rsi_max - rsi) / parameters.rsi_max, 3),
+            conviction=plan.conviction,
             reasoning=(
-                f"{context.symbol} is oversold at RSI(14) {rsi:.1f}: buy {plan.min_entry:.2f} to "
+                f"{context.symbol} is {plan.signal}: buy {plan.min_entry:.2f} to "
                 f"{plan.max_entry:.2f}, stop {plan.stop:.2f}, target {plan.target:.2f}, "
                 f"out after {plan.max_hold} sessions."
             ),

@@ -13,8 +13,8 @@ from math import isfinite
 from agents.market.bars import Bar
 from agents.trading.book import OpenPosition
 from agents.trading.costs import Costs
-from agents.trading.limits import BookView, Denied, Limits, recheck_at_fill
-from storage.records import ExitReason, LimitCheck, TradeTerms, to_cents, to_price
+from agents.trading.limits import BookView, Candidate, Denied, Limits, recheck_at_fill
+from storage.records import ExitReason, LimitCheck, OrderSide, TradeTerms, to_cents, to_price
 
 
 class SkipReason(StrEnum):
@@ -69,13 +69,14 @@ class ExitFill:
 
 
 def fill_entry(
-    terms: TradeTerms, bar: Bar | None, book: BookView, limits: Limits, costs: Costs
+    terms: TradeTerms, bar: Bar | None, candidate: Candidate, book: BookView, limits: Limits, costs: Costs
 ) -> EntryFill | EntrySkip:
     """Buy at the open of `bar`, slippage included, or say why not.
 
     The slipped price must lie inside the approved band. Shares are what the limits still allow at that
-    price, never more than approved; `book` must not contain this approval's own reservation. ValueError on a
-    bar of another symbol or session.
+    price, never more than approved, and none when the target is too near to pay for the risk from there;
+    `book` must not contain this approval's own reservation. ValueError on a bar or facts of another symbol or
+    session.
     """
     if bar is None or not _usable(bar):
         return EntrySkip(
@@ -92,7 +93,7 @@ def fill_entry(
         return EntrySkip(
             reason=SkipReason.GAP, note=f"{terms.symbol} would fill at {price}, {side} the band {band}"
         )
-    sized = recheck_at_fill(terms, price, book, limits, costs)
+    sized = recheck_at_fill(terms, price, candidate, book, limits, costs)
     if isinstance(sized, Denied):
         return EntrySkip(reason=SkipReason.LIMIT, note=sized.reason, limit=sized.limit)
     return EntryFill(
@@ -101,7 +102,7 @@ def fill_entry(
         shares=sized.shares,
         price=price,
         amount=to_cents(sized.shares * price),
-        fee=costs.commission_usd,
+        fee=costs.fees(OrderSide.BUY, sized.shares, price, bar.session).total,
         risk=sized.max_risk,
         checks=sized.checks,
     )
@@ -154,7 +155,7 @@ def exit_without_bar(
         price=price,
         reference=last,
         amount=to_cents(position.shares * price),
-        fee=costs.commission_usd,
+        fee=costs.fees(OrderSide.SELL, position.shares, price, session).total,
         low=min(last, price),
         high=last,
     )
@@ -174,7 +175,7 @@ def _exit(
         price=price,
         reference=reference,
         amount=to_cents(position.shares * price),
-        fee=costs.commission_usd,
+        fee=costs.fees(OrderSide.SELL, position.shares, price, bar.session).total,
         low=min(seen),
         high=max(seen),
     )

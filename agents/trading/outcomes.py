@@ -10,6 +10,7 @@ from agents.trading.broker import ExitFill
 from storage.records import to_cents
 
 STATE_SIZE = 8
+NOTHING = Decimal("0.00")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,11 +29,14 @@ class Outcome:
     mfe_r: float
 
 
-def outcome(position: OpenPosition, exit_fill: ExitFill) -> Outcome:
-    """Measure a position at its exit, net of both commissions; slippage is in the prices already."""
+def outcome(position: OpenPosition, exit_fill: ExitFill, *, realised: Decimal = NOTHING) -> Outcome:
+    """Measure a position at its exit, net of both commissions; slippage is in the prices already.
+
+    `realised` are the dollars earned on the way by splits and spin-offs.
+    """
     fees = position.entry_fee + exit_fill.fee
     paid = to_cents(position.shares * position.entry_price)
-    pnl = exit_fill.amount - paid - fees
+    pnl = exit_fill.amount - paid - fees + realised
     low = min(position.low_since, exit_fill.low)
     high = max(position.high_since, exit_fill.high)
     return Outcome(

@@ -156,11 +156,17 @@ def _limits(row: ApprovalRow, width: int, view: View) -> list[Line]:
 
 
 def _check(check: LimitCheck, name_width: int, roomy: bool, view: View) -> Line:
-    cash = check.name == "cash"
-
     def amount(value: float) -> str:
-        return money(value, cents=False) if cash else percent(value)
+        match check.unit:
+            case "usd":
+                return money(value, cents=False)
+            case "count":
+                return f"{value:,.0f}"
+            case "ratio":
+                return f"{value:.2f}"
+        return percent(value)
 
+    allowed = (">" if check.floor else "<") + ("" if check.strict else "=")
     name = fit(clean(check.name.replace("_", " ")), name_width, ellipsis=view.glyphs.ellipsis)
     sign, tone = (view.glyphs.passed, Tone.GOOD) if check.passed else (view.glyphs.failed, Tone.BAD)
     word = "" if check.passed else " OVER"
@@ -169,7 +175,7 @@ def _check(check: LimitCheck, name_width: int, roomy: bool, view: View) -> Line:
         name,
         f"{amount(check.before):>11}",
         Piece(f"{amount(check.after):>11}", Tone.STRONG),
-        Piece(f"{('>=' if cash else '<=') + amount(check.limit):>11}", Tone.MUTED),
+        Piece(f"{allowed + amount(check.limit):>11}", Tone.MUTED),
         room,
         Piece(f" {sign}{word}", tone),
     )

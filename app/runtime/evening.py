@@ -10,11 +10,13 @@ from agents.base import Abstention
 from agents.base import Vote as SpokenVote
 from agents.orchestrator import Briefing
 from agents.orchestrator import Deliberation as Argument
-from agents.trading.limits import BookView
-from agents.trading.screener import Screened
-from agents.trading.setups import SetupPlan
-from app.runtime.evidence import trade_facts
-from app.runtime.step import Step, StepResult, held, technicals_json
+from agents.trading.limits import risk_policy
+from agents.trading.policy import Policy, policy_for
+from agents.trading.screener import ALL_SETUPS, Screened
+from app.runtime.book import book_tonight, facts_tonight
+from app.runtime.evidence import Fact, trade_facts
+from app.runtime.step import Step, StepResult, technicals_json
+from app.runtime.why import drift_readings, evening_funnel, rungs
 from storage.memory import StoredThesis
 from storage.models import Approval, Deliberation, RegimeReading, ScreenerResult, Vote
 from storage.models.base import Json
@@ -22,7 +24,6 @@ from storage.records import (
     AgentName,
     ApprovalState,
     Recommendation,
-    SetupType,
     TradeTerms,
     uuid7,
 )
@@ -61,8 +62,13 @@ async def read_regime(step: Step) -> StepResult:
 
 
 async def screen_universe(step: Step) -> StepResult:
-    """Screen the universe and keep every row that came near."""
-    result = step.screened()
+    """Screen the universe for what the regime allows and keep every row that came near.
+
+    Before a regime has been read every setup is looked for: nothing is proposed then.
+    """
+    regime = await step.memory.regime(step.session)
+    allowed = frozenset(ALL_SETUPS) if regime is None else _policy(step, regime).setups
+    result = step.screened(allowed=allowed)
     scan_id = uuid7()
     step.memory.store_screen([_screen_row(step, scan_id, row) for row in result.rows])
     figures: Json = {
@@ -71,6 +77,7 @@ async def screen_universe(step: Step) -> StepResult:
         "passed": result.passed,
         "selected": len(result.selected),
         "failures": dict(result.failures),
+        "setups": sorted(allowed),
     }
     return StepResult(
         f"{result.universe} symbols, {result.with_data} with data, {result.passed} passed, "
@@ -86,33 +93,46 @@ async def deliberate(step: Step) -> StepResult:
     regime = await step.memory.regime(step.session)
     if regime is None:
         return StepResult("no regime has been read yet: nothing is proposed", {})
-    candidates = {row.symbol: row for row in step.screened().selected}
+    policy = _policy(step, regime)
+    candidates = {row.symbol: row for row in step.screened(allowed=policy.setups).selected}
+    if not candidates:
+        return StepResult("0 argued, 0 proposed", _argued((), policy))
     briefing = Briefing(
         direction=regime.direction,
         volatility=regime.volatility,
-        book=await _book_tonight(step),
+        book=await book_tonight(step, step.next_session, candidates),
+        facts={symbol: facts_tonight(step, symbol, step.next_session) for symbol in candidates},
         entry_session=step.next_session,
-        parameters=step.parts.oversold_bounce,
+        setups=step.parts.setups,
+        allowed=policy.setups,
         parameters_version=step.parameters_version,
-        limits=step.parts.limits,
+        limits=risk_policy(step.parts.limits, policy.risk_per_trade, policy.heat),
         costs=step.parts.costs,
         attendance=step.attendance,
     )
     arguments = await step.parts.orchestrator.deliberate_all(candidates.values(), briefing)
     await _keep(step, arguments, candidates)
     proposed = [argument.symbol for argument in arguments if argument.terms is not None]
-    denied = {argument.symbol: argument.denied_by for argument in arguments if argument.denied_by}
     return StepResult(
         f"{len(arguments)} argued, {len(proposed)} proposed"
         + (f": {', '.join(proposed)}" if proposed else ""),
-        {"argued": len(arguments), "proposed": list(proposed), "denied": dict(denied)},
+        _argued(arguments, policy),
     )
 
 
 async def digest(step: Step) -> StepResult:
-    """Sum up what each agent did."""
+    """Sum up what each agent did, and say how far tonight's candidates came."""
     await step.memory.store_metrics(step.session, now=step.now)
-    return StepResult("the day is summed up", {})
+    found = await evening_funnel(step.memory, step.session)
+    drifted = [reading for reading in await drift_readings(step.memory, step.session) if reading.alarm]
+    said = [found.sentence if found else "Nothing was screened.", *(reading.note for reading in drifted)]
+    return StepResult(
+        " ".join(said),
+        {
+            "funnel": rungs(found) if found else [],
+            "drift": [{"agent": reading.agent, "p": reading.p_value} for reading in drifted],
+        },
+    )
 
 
 def _screen_row(step: Step, scan_id: UUID, row: Screened) -> ScreenerResult:
@@ -130,18 +150,24 @@ def _screen_row(step: Step, scan_id: UUID, row: Screened) -> ScreenerResult:
     )
 
 
-async def _book_tonight(step: Step) -> BookView:
-    """The account as just settled; nothing is reserved, as this morning's cutoff answered every approval."""
-    equity = await step.ledger.last_equity()
-    assert equity is not None  # settle has marked this session
-    positions = [held(position) for position in await step.ledger.open_positions()]
-    return BookView(
-        equity=equity.equity,
-        cash=equity.cash,
-        heat_usd=sum((position.heat for position in positions), Decimal(0)),
-        day_return=equity.day_return,
-        held=frozenset(position.symbol for position in positions),
+def _policy(step: Step, regime: RegimeReading) -> Policy:
+    """What the market as last read allows this desk."""
+    return policy_for(
+        regime.direction,
+        regime.volatility,
+        step.parts.regime_policy,
+        full_risk=step.parts.limits.risk_per_trade,
     )
+
+
+def _argued(arguments: tuple[Argument, ...], policy: Policy) -> Json:
+    """The figures of an evening's deliberations."""
+    return {
+        "argued": len(arguments),
+        "proposed": [argument.symbol for argument in arguments if argument.terms is not None],
+        "denied": {argument.symbol: argument.denied_by for argument in arguments if argument.denied_by},
+        "policy": list(policy.reasons),
+    }
 
 
 async def _keep(step: Step, arguments: tuple[Argument, ...], candidates: dict[str, Screened]) -> None:
@@ -152,10 +178,16 @@ async def _keep(step: Step, arguments: tuple[Argument, ...], candidates: dict[st
         row = _deliberation(step, rank, argument, candidate)
         deliberations.append(row)
         votes += [_vote(row.id, vote) for vote in argument.votes]
-        if argument.terms is not None and argument.plan is not None:
-            approvals.append(
-                await _approval(step, row.id, argument, argument.terms, argument.plan, candidate)
+        if argument.terms is not None and argument.plan is not None and argument.sized is not None:
+            facts = trade_facts(
+                argument.plan,
+                argument.terms,
+                argument.sized,
+                candidate,
+                step.view.bars(argument.symbol),
+                record=await step.memory.setup_record(argument.setup_type, before=step.now),
             )
+            approvals.append(_approval(step, row.id, argument, argument.terms, argument.plan.close, facts))
     await step.memory.store_deliberations(deliberations, votes, approvals)
     await step.memory.store_theses(
         step.session,
@@ -179,7 +211,7 @@ def _deliberation(step: Step, rank: int, argument: Argument, candidate: Screened
         session=step.session,
         symbol=argument.symbol,
         rank=rank,
-        setup_type=SetupType.OVERSOLD_BOUNCE,
+        setup_type=argument.setup_type,
         proposed=argument.terms is not None,
         denied_by=argument.denied_by,
         reasoning=argument.reasoning,
@@ -206,15 +238,14 @@ def _research_source(argument: Argument) -> str:
     return next(vote.source for vote in argument.votes if vote.agent is AgentName.RESEARCH)
 
 
-async def _approval(
+def _approval(
     step: Step,
     deliberation_id: UUID,
     argument: Argument,
     terms: TradeTerms,
-    plan: SetupPlan,
-    candidate: Screened,
+    close: Decimal,
+    facts: tuple[Fact, ...],
 ) -> Approval:
-    closed, won = await step.memory.setup_record(terms.setup_type, before=step.now)
     return Approval(
         deliberation_id=deliberation_id,
         short_id=f"{terms.symbol}-{terms.digest[:SHORT_ID_DIGITS]}",
@@ -232,17 +263,12 @@ async def _approval(
         parameters_version=terms.parameters_version,
         limits=dict(terms.limits),
         digest=terms.digest,
-        close=plan.close,
+        close=close,
         risky=argument.risky,
         risky_reasons=list(argument.risky_reasons),
         recommendation=Recommendation.APPROVE,
         reasoning=argument.reasoning,
-        facts=[
-            [fact.label, fact.value]
-            for fact in trade_facts(
-                plan, terms, candidate, step.view.bars(terms.symbol), closed_trades=closed, won_trades=won
-            )
-        ],
+        facts=[[fact.label, fact.value] for fact in facts],
         state=ApprovalState.PENDING,
         expires_at=step.verdicts_until,
         created_at=step.now,

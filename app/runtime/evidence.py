@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from agents.market.bars import Bars
 from agents.market.indicators import SESSIONS_PER_YEAR
+from agents.trading.limits import Sized
+from agents.trading.limits.facts import GAP_WINDOW, worst_gap
 from agents.trading.screener import Screened
 from agents.trading.setups import SetupPlan
 from storage.records import TradeTerms
-
-GAP_WINDOW = 504  # sessions looked back for the worst overnight gap: two years, where there are so many
 
 
 @dataclass(frozen=True)
@@ -26,13 +24,13 @@ class Fact:
 def trade_facts(
     plan: SetupPlan,
     terms: TradeTerms,
+    sized: Sized,
     candidate: Screened,
     bars: Bars,
     *,
-    closed_trades: int,
-    won_trades: int,
+    record: tuple[int, int],
 ) -> tuple[Fact, ...]:
-    """Everything here is as of the signal's close."""
+    """Everything here is as of the signal's close; `record`: trades of the setup closed by then, and won."""
     readings = candidate.technicals
     stop_distance = plan.close - plan.stop
     facts = [
@@ -44,24 +42,26 @@ def trade_facts(
         Fact("ATR(14)", f"{plan.atr:.4f}"),
         Fact("Target", f"{(plan.target - plan.close) / stop_distance:.1f} R from the close"),
         Fact("Time exit", f"at the close after {plan.max_hold} sessions"),
+        Fact("Size set by", "; ".join([sized.bound_by.replace("_", " "), *sized.notes])),
     ]
     if readings.rsi14 is not None:
         facts.append(Fact("RSI(14)", f"{readings.rsi14:.1f}"))
     if readings.sma200:
         facts.append(Fact("Against SMA200", f"{(readings.close or 0) / readings.sma200 - 1:+.1%}"))
-    worst = worst_overnight_gap(bars)
+    worst = worst_gap(bars)
     if worst is not None:
         loss = worst * float(terms.max_entry) * terms.max_shares
         years = min(len(bars), GAP_WINDOW) / SESSIONS_PER_YEAR
         facts.append(
             Fact(
                 f"Worst overnight gap in {years:.1f} years",
-                f"{worst:+.1%}, {loss:+,.0f} dollars on this size",
+                f"{-worst:+.1%}, {-loss:+,.0f} dollars on this size",
             )
         )
     if readings.dollar_volume20:
         share = float(terms.max_entry) * terms.max_shares / readings.dollar_volume20
         facts.append(Fact("Share of daily volume", f"{share:.4%}"))
+    closed_trades, won_trades = record
     facts.append(
         Fact(
             "This setup so far",
@@ -69,13 +69,3 @@ def trade_facts(
         )
     )
     return tuple(facts)
-
-
-def worst_overnight_gap(bars: Bars) -> float | None:
-    """The worst open against the close before it, as a fraction; None without two bars, zero at best."""
-    opens, closes = bars.open[-GAP_WINDOW:], bars.close[-GAP_WINDOW:]
-    if len(opens) < 2:
-        return None
-    gaps = opens[1:] / closes[:-1] - 1
-    gaps = gaps[~np.isnan(gaps)]
-    return min(0.0, float(gaps.min())) if len(gaps) else None

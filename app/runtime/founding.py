@@ -14,7 +14,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from agents.market.history import HistoryPack
-from app.runtime.slots import due_at
+from app.runtime.slots import REPLAYED, due_at
 from app.runtime.step import DeskParts
 from storage import schema
 from storage.engine import open_engine
@@ -23,7 +23,7 @@ from storage.journal import Journal
 from storage.ledger import Ledger
 from storage.memory import AgentMemory
 from storage.models import Bar, CashEvent, DeskRow, Instrument
-from storage.records import CashKind, DeskKind, DeskState, Slot, VerdictMode, to_price
+from storage.records import CashKind, DeskKind, DeskState, VerdictMode, to_price
 from storage.server import Server
 
 WARM_UP = 252  # sessions before the first one: what SMA200 and the 52-week range need
@@ -111,7 +111,7 @@ async def take_charge(
 async def set_rules(database: AsyncSession, parts: DeskParts, now: datetime) -> int:
     """Put these parameters, limits and costs in force; returns their version."""
     return await Journal(database).parameters_in_force(
-        parameters={"oversold_bounce": parts.oversold_bounce.model_dump(mode="json")},
+        parameters=parts.parameters(),
         limits=parts.limits.model_dump(mode="json"),
         costs=parts.costs.model_dump(mode="json"),
         screen=parts.screen.model_dump(mode="json"),
@@ -135,7 +135,7 @@ def remove_history(server: Server, desk: str) -> None:
 async def _found(
     database: AsyncSession, desk: str, request: ReplayRequest, sessions: list[date], parts: DeskParts
 ) -> None:
-    pack, opened = request.pack, due_at(sessions[0], Slot.CUTOFF)
+    pack, opened = request.pack, due_at(sessions[0], REPLAYED[0])
     Journal(database).found_desk(
         DeskRow(
             id=1,
@@ -189,8 +189,11 @@ async def store_universe(memory: AgentMemory, pack: HistoryPack, first: date) ->
 def _warm_up_bars(pack: HistoryPack, first: date) -> Iterator[Bar]:
     """The complete bars of the year before the first session."""
     before = pack.sessions(pack.first, first)[:-1][-WARM_UP:]
+    if not before:
+        return
+    view = pack.view(before[-1])  # as traded on the eve
     for symbol in pack.instruments:
-        series = pack.bars(symbol)
+        series = view.bars(symbol)
         for session in before:
             bar = series.on(session)
             if bar is not None:
@@ -224,10 +227,8 @@ def _fingerprint(request: ReplayRequest, parts: DeskParts) -> str:
         request.last,
         request.verdicts,
         request.start_equity,
-        *(
-            model.model_dump_json()
-            for model in (parts.limits, parts.costs, parts.screen, parts.oversold_bounce)
-        ),
+        *(model.model_dump_json() for model in (parts.limits, parts.costs, parts.screen)),
+        parts.parameters(),
     ]
     return hashlib.sha256(json.dumps(identity, default=str).encode()).hexdigest()[:8]
 

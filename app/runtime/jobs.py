@@ -20,9 +20,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from agents.market.calendar import next_session, open_time, previous_session
 from agents.market.clock import Clock
 from agents.trading.costs import Costs
-from agents.trading.limits import Limits
+from agents.trading.limits import Limits, Protections
+from agents.trading.policy import RegimePolicy
 from agents.trading.screener import ScreenRules, screen
-from agents.trading.setups import OversoldBounceParameters
+from agents.trading.setups import Setups
 from app.runtime.attendance import Roster, at_rest
 from app.runtime.dispatch import SLACK_S
 from app.runtime.leader import first_line
@@ -179,6 +180,7 @@ class Executor:
             session=session,
             next_session=following,
             view=view,
+            actions=bench.sources.actions,
             screened=cache(partial(screen, view, parts.screen)),
             now=clock.now(),
             wall_now=datetime.now(UTC),
@@ -222,7 +224,9 @@ def _under(parts: DeskParts, version: ParameterVersion) -> DeskParts:
         limits=Limits.model_validate(version.limits),
         costs=Costs.model_validate(version.costs),
         screen=ScreenRules.model_validate(version.screen),
-        oversold_bounce=OversoldBounceParameters.model_validate(version.parameters["oversold_bounce"]),
+        setups=Setups.model_validate(version.parameters["setups"]),
+        regime_policy=RegimePolicy.model_validate(version.parameters["regime_policy"]),
+        protections=Protections.model_validate(version.parameters["protections"]),
     )
 
 

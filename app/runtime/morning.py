@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Decimal
 
-from agents.trading.book import OpenPosition, mark
 from agents.trading.broker import EntryFill, EntrySkip, SkipReason, fill_entry
-from agents.trading.limits import BookView
-from app.runtime.step import Step, StepResult, held
+from app.runtime.book import book_at_open, facts_at_open
+from app.runtime.step import Step, StepResult
 from app.runtime.verdicts import verdict_of
 from storage.models import Approval, Fill, Order, Position
 from storage.records import (
@@ -65,18 +63,20 @@ async def cutoff(step: Step) -> StepResult:
 
 async def open_session(step: Step) -> StepResult:
     """Fill or skip every resting entry at the open, best rank first, each against what the last one left."""
-    positions = [held(position) for position in await step.ledger.open_positions()]
-    book = await _book_at_open(step, positions)
+    resting = await step.ledger.resting_entries(step.session)
+    if not resting:
+        return StepResult("no entries were waiting", {"filled": [], "skipped": []})
+    book = await book_at_open(step, [order.symbol for order, _ in resting])
     filled, skipped = [], []
-    for order, approval in await step.ledger.resting_entries(step.session):
+    for order, approval in resting:
         bar = step.view.bars(order.symbol).on(step.session)
-        terms = terms_of(approval)
+        terms, facts = terms_of(approval), facts_at_open(step, order.symbol)
         answer: EntryFill | EntrySkip
         if terms.digest != approval.decided_digest:
             # Nothing but what the human saw may be traded, whoever wrote to the row since.
             answer = EntrySkip(reason=SkipReason.CHANGED, note="the terms are not those that were approved")
         else:
-            answer = fill_entry(terms, bar, book, step.parts.limits, step.parts.costs)
+            answer = fill_entry(terms, bar, facts, book, step.parts.limits, step.parts.costs)
         if isinstance(answer, EntrySkip):
             order.state = OrderState.SKIPPED
             order.note = f"{answer.reason}: {answer.note}"
@@ -86,14 +86,13 @@ async def open_session(step: Step) -> StepResult:
         assert bar is not None
         await _enter(step, order, approval, answer, reference=to_price(bar.open))
         filled.append(order.symbol)
-        book = replace(
-            book,
-            cash=book.cash - answer.amount - answer.fee,
-            heat_usd=book.heat_usd + answer.risk,
-            held=book.held | {order.symbol},
+        book = book.bought(
+            order.symbol,
+            amount=answer.amount,
+            fee=answer.fee,
+            risk=answer.risk,
+            sector=facts.sector,
         )
-    if not filled and not skipped:
-        return StepResult("no entries were waiting", {"filled": [], "skipped": []})
     summary = ", ".join([*(f"bought {name}" for name in filled), *(f"skipped {name}" for name in skipped)])
     return StepResult(summary, {"filled": list(filled), "skipped": list(skipped)})
 
@@ -113,24 +112,6 @@ def terms_of(approval: Approval) -> TradeTerms:
         max_hold=approval.max_hold,
         parameters_version=approval.parameters_version,
         limits={name: float(str(value)) for name, value in approval.limits.items()},
-    )
-
-
-async def _book_at_open(step: Step, positions: list[OpenPosition]) -> BookView:
-    """The account marked at this session's opens; its day runs from the last close."""
-    opens = {
-        position.symbol: to_price(bar.open)
-        for position in positions
-        if (bar := step.view.bars(position.symbol).on(step.session)) is not None
-    }
-    marked = mark(positions, await step.ledger.cash(), opens)
-    last = await step.ledger.last_equity()
-    return BookView(
-        equity=marked.equity,
-        cash=marked.cash,
-        heat_usd=marked.heat_usd,
-        day_return=float(marked.equity / last.equity - 1) if last is not None else 0.0,
-        held=frozenset(position.symbol for position in positions),
     )
 
 

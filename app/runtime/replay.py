@@ -20,11 +20,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from agents.market.bars import MarketView
 from agents.market.clock import Clock
 from agents.market.history import HistoryPack
-from agents.trading.screener import ScreenResult, screen
+from agents.trading.screener import screen
 from app.runtime.founding import take_charge
 from app.runtime.outage import through_outages
 from app.runtime.slots import REPLAYED, due_at, owner_of
-from app.runtime.step import DeskParts, Step
+from app.runtime.step import DeskParts, Screening, Step
 from app.runtime.steps import STEPS
 from app.runtime.verdicts import answer_approvals
 from app.runtime.waiting import pause
@@ -101,17 +101,20 @@ class Replay:
             done = await Journal(database).done_slots()
         for index, session in enumerate(self._sessions):
             todo = [slot for slot in REPLAYED if (session, slot) not in done]
+            if (session, Slot.CUTOFF) in done:  # by a version that did not look at corporate actions
+                todo = [slot for slot in todo if slot is not Slot.CORPORATE_ACTIONS]
             if not todo:
                 continue
             started = time.monotonic()
-            if todo[0] is Slot.CUTOFF and not await answer_approvals(
-                engine, session, self._pace.verdicts, ask_timeout_s=self._pace.ask_timeout_s, stop=stop
-            ):
-                return False
             following = self._sessions[index + 1] if index + 1 < len(self._sessions) else None
             view = self._pack.view(session)
             screened = cache(partial(screen, view, self._parts.screen))
             for slot in todo:
+                # Actions have made their approvals void by then: nobody is asked about those.
+                if slot is Slot.CUTOFF and not await answer_approvals(
+                    engine, session, self._pace.verdicts, ask_timeout_s=self._pace.ask_timeout_s, stop=stop
+                ):
+                    return False
                 await self._run_step(engine, version, slot, following, view, screened)
                 if stop.is_set():
                     return False
@@ -129,7 +132,7 @@ class Replay:
         slot: Slot,
         following: date | None,
         view: MarketView,
-        screened: Callable[[], ScreenResult],
+        screened: Screening,
     ) -> None:
         """The step, its run row and its announcement: all of it or none."""
         session = view.session
@@ -143,6 +146,7 @@ class Replay:
                 session=session,
                 next_session=following,
                 view=view,
+                actions=self._pack.actions,
                 screened=screened,
                 now=now,
                 wall_now=self._wall.now(),

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import date
-from decimal import Decimal
-
 from agents.market.bars import Bar as MarketBar
-from agents.market.calendar import close_time, open_time, sessions_between
-from agents.market.indicators import Technicals
+from agents.market.calendar import sessions_between
 from agents.trading.book import OpenPosition, mark
 from agents.trading.broker import ExitFill, exit_on_bar, exit_without_bar
-from agents.trading.outcomes import outcome, state_vector
-from app.runtime.step import Step, StepResult, held, technicals_from_json
-from storage.models import Bar, Equity, Fill, Order, Position, TradeOutcome
-from storage.records import (
-    OrderSide,
-    OrderState,
-    PositionState,
-    to_price,
-    uuid7,
-)
+from agents.trading.corporate import StopHold, release, suspected_split
+from app.runtime.actions import live_through_actions
+from app.runtime.closing import close_trade
+from app.runtime.step import Step, StepResult, held
+from storage.models import Bar, Equity, Fill, Order, Position
+from storage.records import OrderSide, OrderState, to_price, uuid7
 
 
 async def settle(step: Step) -> StepResult:
-    """Store the session's bars, run every exit, mark the account at the close."""
+    """Store the session's bars, run every exit, mark the account at the close.
+
+    Actions the morning did not get to are lived through first: its bar must not meet a stop on another basis.
+    """
+    notes = (await live_through_actions(step)).sentences
     bars = [_bar_row(step, symbol) for symbol in step.view.instruments]
     settled = [bar for bar in bars if bar is not None]
     await step.memory.store_bars(settled)
@@ -32,12 +28,16 @@ async def settle(step: Step) -> StepResult:
     for row in await step.ledger.open_positions():
         position = held(row)
         bar = step.view.bars(row.symbol).on(step.session)
-        leaving = _exit_of(step, position, bar)
+        hold = _split_check(step, position, bar)
+        if hold is not None:
+            notes.append(f"{row.symbol} {'' if hold.is_released else 'stop held, '}{hold.reason}")
+        is_held_back = hold is not None and not hold.is_released
+        leaving = (_exit_in_doubt if is_held_back else _exit_of)(step, position, bar)
         if leaving is not None:
             await _leave(step, row, position, leaving)
             closed.append(f"{row.symbol} {leaving.reason.replace('_', ' ')}")
             continue
-        if bar is not None:
+        if bar is not None and not is_held_back:
             position = position.survive(bar)
             row.low_since, row.high_since = position.low_since, position.high_since
             row.last_close, row.last_session = position.last_close, position.last_session
@@ -45,8 +45,8 @@ async def settle(step: Step) -> StepResult:
     equity = await _mark(step, alive)
     exits = ", ".join(closed) or "no exits"
     return StepResult(
-        f"{len(settled)} bars; {exits}; equity {equity.equity:,.2f}",
-        {"bars": len(settled), "exits": list(closed), "equity": str(equity.equity)},
+        "; ".join([f"{len(settled)} bars", exits, *notes, f"equity {equity.equity:,.2f}"]),
+        {"bars": len(settled), "exits": list(closed), "equity": str(equity.equity), "notes": notes},
     )
 
 
@@ -66,6 +66,35 @@ def _exit_of(step: Step, position: OpenPosition, bar: MarketBar | None) -> ExitF
         return exit_without_bar(position, step.session, sessions_held=held_for, costs=costs)
     entered_today = position.entry_session == step.session
     return exit_on_bar(position, bar, entered_today=entered_today, sessions_held=held_for, costs=costs)
+
+
+def _split_check(step: Step, position: OpenPosition, bar: MarketBar | None) -> StopHold | None:
+    """Whether the bar may meet the stop, where its open suggests that it is on another basis; else None.
+
+    What was lived through is in the position's last close already. A source of actions answers at once.
+    """
+    if bar is None or position.entry_session == step.session:
+        return None
+    suspicion = suspected_split(position.last_close, to_price(bar.open), ())
+    if suspicion is None:
+        return None
+    if step.actions is None:
+        return release(suspicion, None)
+    since = [
+        action
+        for action in step.actions.of(position.symbol)
+        if position.last_session < action.ex_date <= step.session
+    ]
+    return release(suspicion, since)
+
+
+def _exit_in_doubt(step: Step, position: OpenPosition, bar: MarketBar | None) -> ExitFill | None:
+    """No exit by a price nobody believes. When its time is up, the worse of the bar and the last close."""
+    without = _exit_of(step, position, None)
+    on_bar = _exit_of(step, position, bar)
+    if without is None or on_bar is None:
+        return None
+    return min(on_bar, without, key=lambda leaving: leaving.price)
 
 
 def _bar_row(step: Step, symbol: str) -> Bar | None:
@@ -133,51 +162,4 @@ async def _leave(step: Step, row: Position, position: OpenPosition, leaving: Exi
         ),
         note=f"sold {leaving.shares} {row.symbol}: {leaving.reason.replace('_', ' ')}",
     )
-    row.state = PositionState.CLOSED
-    row.closed_session = step.session
-    step.memory.store_trade(await _outcome(step, row, position, leaving))
-
-
-async def _outcome(step: Step, row: Position, position: OpenPosition, leaving: ExitFill) -> TradeOutcome:
-    approval = await step.ledger.approval(row.approval_id)
-    argument = await step.memory.deliberation(approval)
-    signal: Technicals = technicals_from_json(argument.technical_snapshot)
-    regime = await step.memory.regime(approval.created_session)
-    assert regime is not None  # no proposal is made before the regime has been read
-    result = outcome(position, leaving)
-    version = await step.journal.parameters(approval.parameters_version)
-    return TradeOutcome(
-        position_id=row.id,
-        symbol=row.symbol,
-        entry_time=open_time(row.entry_session),
-        entry_price=row.entry_price,
-        exit_time=close_time(step.session),  # a daily bar does not tell the hour
-        exit_price=leaving.price,
-        quantity=leaving.shares,
-        pnl=result.pnl,
-        fees=result.fees,
-        return_pct=result.return_pct,
-        r_multiple=result.r_multiple,
-        mae_r=result.mae_r,
-        mfe_r=result.mfe_r,
-        setup_type=row.setup_type,
-        entry_reason=approval.reasoning,
-        exit_reason=leaving.reason,
-        market_regime=regime.direction,
-        volatility=regime.volatility,
-        vix_at_entry=_vix_at(step, approval.created_session),
-        rsi_at_entry=signal.rsi14,
-        volume_ratio=signal.volume_ratio,
-        strategy_params=version.parameters,
-        parameters_version=approval.parameters_version,
-        state_vector=list(state_vector(signal)),
-        desk_kind=step.parts.kind,
-        created_at=step.now,
-    )
-
-
-def _vix_at(step: Step, session: date) -> Decimal | None:
-    """The VIX at the signal's close, where the market data have one."""
-    symbol = step.view.volatility_symbol
-    bar = step.view.bars(symbol).on(session) if symbol else None
-    return Decimal(str(round(bar.close, 2))) if bar else None
+    await close_trade(step, row, position, leaving)

@@ -15,6 +15,7 @@ DESK = "desk"  # who a run belongs to when no single agent answers for it
 
 # What a replay walks through: it has no vendor, and the time between its slots does not pass.
 REPLAYED = (
+    Slot.CORPORATE_ACTIONS,
     Slot.CUTOFF,
     Slot.OPEN,
     Slot.SETTLE,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Protocol
 
+from agents.market.actions import Actions
 from agents.market.bars import MarketView
 from app.runtime.slots import SLOTS, Need
 from storage.records import Slot
@@ -18,6 +19,10 @@ class MarketSource(Protocol):
     @property
     def last(self) -> date:
         """The last session there will be bars of, for as long as this process lives."""
+
+    @property
+    def actions(self) -> Actions:
+        """The corporate actions the source knows of; none where it knows of no such thing."""
 
     def view(self, session: date) -> MarketView:
         """Everything known at the close of a session, and of nothing later."""
@@ -40,6 +45,13 @@ class Sources:
         if need is Need.BARS and session is not None and self.market and session > self.market.last:
             return f"lacks {need}: they end on {self.market.last}"
         return ""
+
+    @property
+    def actions(self) -> Actions | None:
+        """The corporate actions of the market; None when the desk has no source of them."""
+        if self.market is None or Need.CORPORATE_ACTIONS in self.lacking:
+            return None
+        return self.market.actions
 
     def view(self, session: date) -> MarketView:
         """The market as of a session's close; empty for a desk that has no market data."""

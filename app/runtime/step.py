@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
+from typing import Protocol
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from agents.base import EVERYBODY, Attendance
+from agents.market.actions import Actions
 from agents.market.bars import MarketView
 from agents.market.indicators import Technicals
 from agents.orchestrator import AgentOrchestrator
 from agents.roles.regime_detector import RegimeDetectorAgent
 from agents.trading.book import OpenPosition
 from agents.trading.costs import Costs
-from agents.trading.limits import Limits
+from agents.trading.limits import Limits, Protections
+from agents.trading.policy import RegimePolicy
 from agents.trading.screener import ScreenResult, ScreenRules
-from agents.trading.setups import OversoldBounceParameters
+from agents.trading.setups import Setups
 from storage.journal import Journal
 from storage.ledger import Ledger
 from storage.memory import AgentMemory
 from storage.models import Position
 from storage.models.base import Json
-from storage.records import DeskKind
+from storage.records import DeskKind, SetupType
+
+PARAMETERS = ("setups", "regime_policy", "protections")  # names of DeskParts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +40,19 @@ class DeskParts:
     limits: Limits
     costs: Costs
     screen: ScreenRules
-    oversold_bounce: OversoldBounceParameters
+    setups: Setups
+    regime_policy: RegimePolicy
+    protections: Protections
+
+    def parameters(self) -> Json:
+        """What a parameter version keeps of them beside limits, costs and screen."""
+        return {name: getattr(self, name).model_dump(mode="json") for name in PARAMETERS}
+
+
+class Screening(Protocol):
+    """The screen of a session's close for some setups: worked out when first asked for."""
+
+    def __call__(self, *, allowed: frozenset[SetupType]) -> ScreenResult: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,9 +65,10 @@ class Step:
     session: date
     next_session: date | None  # None on the last session of a history
     view: MarketView  # as of the close of `session`; a morning step reads nothing of it but the open
-    screened: Callable[[], ScreenResult]  # of this session's close: worked out when first asked for
+    screened: Screening
     now: datetime  # the desk's clock
     wall_now: datetime  # the wall's clock, for what humans did
+    actions: Actions | None = None  # None: the desk's source does not know of any
     attendance: Attendance = EVERYBODY
     missed_open: bool = False  # too late for orders that were to rest before this open
     verdicts_until: datetime | None = None  # wall clock; None where the desk itself asks and waits

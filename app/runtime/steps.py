@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 
-from app.runtime import evening, housekeeping, morning, settle
+from app.runtime import actions, evening, housekeeping, morning, settle
 from app.runtime.step import Step, StepResult
 from storage.records import Slot
 
 STEPS: Mapping[Slot, Callable[[Step], Awaitable[StepResult]]] = {
+    Slot.CORPORATE_ACTIONS: actions.corporate_actions,
     Slot.CUTOFF: morning.cutoff,
     Slot.OPEN: morning.open_session,
     Slot.SETTLE: settle.settle,

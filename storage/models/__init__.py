@@ -6,7 +6,7 @@ Importing this package registers every table on `Base.metadata`; what reads and 
 from storage.models.base import Base
 from storage.models.day import DeskRow, Equity, ParameterVersion, RegimeReading, Run
 from storage.models.learning import AgentMetric, AgentPrompt, LlmInteraction, StrategyAdjustment
-from storage.models.market import Bar, Instrument, ScreenerResult
+from storage.models.market import Bar, CorporateActionRow, Instrument, ScreenerResult
 from storage.models.runtime import AgentState, Leadership, Operation, ScheduledSlot, Worker
 from storage.models.trading import (
     Approval,
@@ -28,6 +28,7 @@ __all__ = [
     "Bar",
     "Base",
     "CashEvent",
+    "CorporateActionRow",
     "Deliberation",
     "DeskRow",
     "Equity",

@@ -9,7 +9,8 @@ from uuid import UUID
 from sqlalchemy import BigInteger, CheckConstraint, Index, Numeric, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from storage.models.base import Base, Id, Instant, Json, Price, Score
+from storage.models.base import Base, Id, Instant, Json, Price, Score, choice
+from storage.records import ActionKind
 
 
 class Instrument(Base):
@@ -35,6 +36,32 @@ class Bar(Base):
     low: Mapped[Price | None]
     close: Mapped[Price | None]
     volume: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class CorporateActionRow(Base):
+    """An action the desk has been told of, looked at once: what it did to a holding, or why it did nothing.
+
+    The row is the key that nothing happens twice; cash that the action brought names it.
+    """
+
+    __tablename__ = "corporate_actions"
+    __table_args__ = (
+        UniqueConstraint("symbol", "ex_date", "kind"),
+        CheckConstraint("(kind = 'symbol_change') = (new_symbol is not null)", name="new_symbol"),
+        CheckConstraint("(kind = 'symbol_change') = (value is null)", name="value"),
+    )
+
+    id: Mapped[Id]
+    symbol: Mapped[str]
+    ex_date: Mapped[date]
+    kind: Mapped[ActionKind] = mapped_column(choice(ActionKind, "kind"))
+    value: Mapped[Decimal | None] = mapped_column(Numeric)  # new shares for an old one, or dollars a share
+    new_symbol: Mapped[str | None]
+    source: Mapped[str]
+    applied_session: Mapped[date | None]  # None: nothing was held, or it was refused
+    late: Mapped[bool]  # seen after its ex-date
+    note: Mapped[str]  # what it did, or why it did nothing
+    created_at: Mapped[Instant]
 
 
 class ScreenerResult(Base):

@@ -174,6 +174,8 @@ class Position(Base):
     high_since: Mapped[Price]
     last_close: Mapped[Price]
     last_session: Mapped[date]
+    # Dollars earned on the way: cash in lieu less the cost that left with it, and what rounding moved.
+    realised: Mapped[Money] = mapped_column(server_default="0")
     state: Mapped[PositionState] = mapped_column(choice(PositionState, "state"))
     closed_session: Mapped[date | None]
 
@@ -218,12 +220,17 @@ class CashEvent(Base):
     """The only way cash changes; the balance is the sum of this column."""
 
     __tablename__ = "cash_events"
-    __table_args__ = (UniqueConstraint("fill_id", "kind"),)
+    __table_args__ = (
+        UniqueConstraint("fill_id", "kind"),
+        UniqueConstraint("position_id", "action_id", "kind"),
+    )
 
     id: Mapped[Id]
     kind: Mapped[CashKind] = mapped_column(choice(CashKind, "kind"))
     amount: Mapped[Money]
     fill_id: Mapped[UUID | None] = mapped_column(ForeignKey("fills.id"))
+    position_id: Mapped[UUID | None] = mapped_column(ForeignKey("positions.id"))  # that the action paid
+    action_id: Mapped[UUID | None] = mapped_column(ForeignKey("corporate_actions.id"))
     session: Mapped[date]
     note: Mapped[str]
     created_at: Mapped[Instant]

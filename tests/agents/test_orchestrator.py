@@ -11,11 +11,14 @@ from agents.roles.research import ResearchAgent
 from agents.roles.risk_manager import RiskContext, RiskManagerAgent, RiskVerdict
 from agents.roles.strategy_builder import StrategyBuilderAgent
 from agents.trading.costs import Costs
-from agents.trading.limits import BookView, Limits
+from agents.trading.limits import BookView, Limits, risk_policy
 from agents.trading.screener import Screened
-from agents.trading.setups import OversoldBounceParameters
-from storage.records import AgentName, Direction, Stance, ThesisKind, Volatility
-from tests.trading.builders import CRASH, ENTRY, PULLBACK, book
+from agents.trading.setups import Setups
+from storage.records import AgentName, Direction, SetupType, Stance, ThesisKind, Volatility
+from tests.trading.builders import CRASH, ENTRY, LEADER, PULLBACK, book
+from tests.trading.builders import candidate as facts
+
+SYMBOLS = ("AAA", "LOW", "TIE1", "TIE2", "A", "B", "C")
 
 
 class Headlines(BaseAgent[NewsContext, NewsReading]):
@@ -71,13 +74,16 @@ def briefing(
     direction: Direction = Direction.BULL,
     volatility: Volatility = Volatility.NORMAL_VOL,
     limits: Limits | None = None,
+    allowed: frozenset[SetupType] = frozenset(SetupType),
 ) -> Briefing:
     return Briefing(
         direction=direction,
         volatility=volatility,
         book=view or book(),
         entry_session=ENTRY,
-        parameters=OversoldBounceParameters(),
+        facts={name: facts(name, sector=f"Sector of {name}") for name in SYMBOLS},
+        setups=Setups(),
+        allowed=allowed,
         parameters_version=3,
         limits=limits or Limits(),
         costs=Costs(),
@@ -131,7 +137,7 @@ async def test_agreement_without_a_setup_is_nothing_to_trade() -> None:
 
 
 async def test_what_is_held_or_proposed_is_voted_on_but_not_bought_again() -> None:
-    for view in (book(held=frozenset({"AAA"})), book().reserve("AAA", Decimal(1), Decimal(1))):
+    for view in (book(held=frozenset({"AAA"})), book().reserve("AAA", Decimal(1), Decimal(1), sector=None)):
         result = await desk().deliberate(candidate(), briefing(view))
         assert (result.denied_by, result.terms) == ("held", None)
         assert result.thesis is not None
@@ -143,13 +149,40 @@ async def test_a_limit_denies_under_its_name() -> None:
     assert not all(check.passed for check in result.checks)
 
 
-async def test_the_risk_manager_shrinks_the_trade() -> None:
+async def test_the_policy_alone_makes_a_trade_smaller_in_a_worse_market() -> None:
+    limits = risk_policy(Limits(), 0.0025, 0.015)
     result = await desk().deliberate(
-        candidate(), briefing(direction=Direction.BEAR, volatility=Volatility.HIGH_VOL)
+        candidate(), briefing(direction=Direction.BEAR, volatility=Volatility.HIGH_VOL, limits=limits)
     )
     assert result.terms is not None
+    assert (result.terms.max_shares, result.risk_scale) == (50, 1.0)
+    assert result.terms.limits == limits.in_force()  # the fill keeps to the policy too
+
+
+async def test_a_risk_manager_can_shrink_the_trade() -> None:
+    risk = FixedRisk(RiskVerdict(scale=0.25, veto=False, reasons=("a thin book",)))
+    result = await desk(risk=risk).deliberate(candidate(), briefing())
+    assert result.terms is not None
     assert (result.terms.max_shares, result.risk_scale) == (25, 0.25)
-    assert "half size: volatility is high" in result.reasoning
+    assert "Risk manager: a thin book." in result.reasoning
+
+
+async def test_a_setup_the_regime_does_not_allow_is_not_traded() -> None:
+    leader = replace(candidate(readings=LEADER), nearest=SetupType.MOMENTUM)
+    allowed = await desk().deliberate(leader, briefing())
+    assert allowed.terms is not None
+    assert (allowed.setup_type, allowed.terms.setup_type) == (SetupType.MOMENTUM, SetupType.MOMENTUM)
+    barred = await desk().deliberate(leader, briefing(allowed=frozenset({SetupType.OVERSOLD_BOUNCE})))
+    assert (barred.denied_by, barred.terms, barred.setup_type) == ("setup", None, SetupType.MOMENTUM)
+
+
+async def test_a_proposal_takes_room_in_its_sector() -> None:
+    together = replace(briefing(), facts={name: facts(name) for name in SYMBOLS})
+    rows = [candidate("A", score=3), candidate("B", score=2), candidate("C", score=1)]
+    results = await desk().deliberate_all(rows, together)
+    assert [result.sized.shares if result.sized else 0 for result in results] == [100, 100, 47]  # 25,000
+    assert results[2].sized is not None
+    assert results[2].sized.bound_by == "sector"
 
 
 @pytest.mark.parametrize("scale", [0.001, 0.3, 0.999, 1.0])

@@ -1,3 +1,4 @@
+from collections.abc import Collection
 from dataclasses import replace
 from decimal import Decimal
 
@@ -13,9 +14,9 @@ from agents.roles.risk_manager import RiskContext, RiskManagerAgent, RiskVerdict
 from agents.roles.strategy_builder import StrategyBuilderAgent, StrategyContext, StrategyVerdict
 from agents.trading.costs import Costs
 from agents.trading.limits import Limits, Sized, size_entry
-from agents.trading.setups import NoSetup, OversoldBounceParameters, SetupPlan
-from storage.records import Direction, Stance, ThesisKind, Volatility
-from tests.trading.builders import CRASH, PULLBACK, book, plan
+from agents.trading.setups import NoSetup, SetupPlan, Setups
+from storage.records import Direction, SetupType, Stance, ThesisKind, Volatility
+from tests.trading.builders import BREAKING, CRASH, LEADER, PULLBACK, book, candidate, plan
 
 
 async def research(readings: Technicals, direction: Direction = Direction.BULL) -> ResearchThesis:
@@ -78,8 +79,10 @@ def test_a_neutral_view_takes_no_side() -> None:
     ]
 
 
-async def strategy(readings: Technicals) -> StrategyVerdict:
-    context = StrategyContext(symbol="AAA", technicals=readings, parameters=OversoldBounceParameters())
+async def strategy(
+    readings: Technicals, allowed: Collection[SetupType] = tuple(SetupType)
+) -> StrategyVerdict:
+    context = StrategyContext(symbol="AAA", technicals=readings, setups=Setups(), allowed=allowed)
     verdict = await StrategyBuilderAgent().execute(context)
     assert isinstance(verdict, StrategyVerdict)
     return verdict
@@ -91,19 +94,53 @@ async def test_strategy_votes_for_its_plan_the_more_the_deeper_the_fall() -> Non
     assert verdict.stance is Stance.FOR
     deeper = await strategy(replace(PULLBACK, rsi14=20.0))
     assert 0.5 <= verdict.conviction < deeper.conviction <= 1
+    assert verdict.reasoning == (
+        "AAA is oversold at RSI(14) 30.0: buy 99.00 to 101.00, stop 96.00, target 106.00, "
+        "out after 10 sessions."
+    )
 
 
 async def test_strategy_votes_against_where_there_is_no_setup() -> None:
-    verdict = await strategy(replace(PULLBACK, rsi14=55.0))
-    assert verdict.plan == NoSetup("RSI(14) 55.0 is above 38")
+    verdict = await strategy(replace(PULLBACK, rsi14=55.0), {SetupType.OVERSOLD_BOUNCE})
+    assert verdict.plan == NoSetup("oversold bounce: RSI(14) 55.0 is above 38")
     assert (verdict.stance, verdict.conviction) == (Stance.AGAINST, 1.0)
+    assert verdict.reasoning == "No setup in AAA: oversold bounce: RSI(14) 55.0 is above 38."
+
+
+@pytest.mark.parametrize(
+    ("readings", "kind", "reasoning"),
+    [
+        (LEADER, SetupType.MOMENTUM, "AAA is in an uptrend 3.8% under its 52-week high"),
+        (BREAKING, SetupType.BREAKOUT, "AAA is above its 55-session high of 100.00 on 2.2 times"),
+    ],
+)
+async def test_strategy_votes_with_the_conviction_of_the_setup_that_shows(
+    readings: Technicals, kind: SetupType, reasoning: str
+) -> None:
+    verdict = await strategy(readings)
+    assert isinstance(verdict.plan, SetupPlan)
+    assert verdict.plan.setup_type is kind
+    assert (verdict.stance, verdict.conviction) == (Stance.FOR, verdict.plan.conviction)
+    assert verdict.reasoning.startswith(reasoning)
+
+
+async def test_strategy_plans_nothing_that_the_regime_does_not_allow() -> None:
+    for allowed in ({SetupType.OVERSOLD_BOUNCE}, set[SetupType]()):
+        verdict = await strategy(LEADER, allowed)
+        assert isinstance(verdict.plan, NoSetup)
+        assert verdict.stance is Stance.AGAINST
+
+
+async def test_research_likes_what_momentum_and_breakout_buy() -> None:
+    for readings in (LEADER, replace(BREAKING, high_52w=101.5, sma50=98.0)):
+        assert (await research(readings)).thesis is ThesisKind.BULLISH
 
 
 async def manage(
     direction: Direction, volatility: Volatility, *, equity: str = "100000", costs: Costs | None = None
 ) -> RiskVerdict:
     costs = costs or Costs()
-    trade = size_entry(plan(), book(equity=equity, cash=equity), Limits(), costs)
+    trade = size_entry(plan(), candidate(), book(equity=equity, cash=equity), Limits(), costs)
     assert isinstance(trade, Sized)
     verdict = await RiskManagerAgent().execute(
         RiskContext(plan=plan(), sized=trade, direction=direction, volatility=volatility, costs=costs)
@@ -112,22 +149,12 @@ async def manage(
     return verdict
 
 
-@pytest.mark.parametrize(
-    ("direction", "volatility", "scale"),
-    [
-        (Direction.BULL, Volatility.NORMAL_VOL, 1.0),
-        (Direction.SIDEWAYS, Volatility.LOW_VOL, 1.0),
-        (Direction.BULL, Volatility.HIGH_VOL, 0.5),
-        (Direction.BEAR, Volatility.NORMAL_VOL, 0.5),
-        (Direction.BEAR, Volatility.HIGH_VOL, 0.25),
-    ],
-)
-async def test_the_risk_manager_halves_for_fear_and_for_a_falling_market(
-    direction: Direction, volatility: Volatility, scale: float
+@pytest.mark.parametrize("direction", Direction)
+@pytest.mark.parametrize("volatility", Volatility)
+async def test_the_risk_manager_leaves_the_market_to_the_policy(
+    direction: Direction, volatility: Volatility
 ) -> None:
-    verdict = await manage(direction, volatility)
-    assert (verdict.scale, verdict.veto) == (scale, False)
-    assert len(verdict.reasons) == {1.0: 0, 0.5: 1, 0.25: 2}[scale]
+    assert await manage(direction, volatility) == RiskVerdict(scale=1.0, veto=False, reasons=())
 
 
 async def test_the_risk_manager_vetoes_what_costs_would_eat() -> None:

@@ -143,11 +143,18 @@ _PROMISES = {
          where e.heat > 0.0605
            and exists (select 1 from fills f where f.session = e.session and f.side = 'buy')
     """,
+    "no symbol is bought again before two sessions have passed since its exit": """
+        select p.symbol, c.closed_session, p.entry_session from positions p
+          join positions c on c.symbol = p.symbol and c.closed_session < p.entry_session
+         where 3 > (select count(*) from equity e
+                     where e.session > c.closed_session and e.session <= p.entry_session)
+           and exists (select 1 from equity e where e.session = p.entry_session)
+    """,
     "cash never falls below zero": "select session, cash from equity where cash < 0",
     "every step of every session of a replay before the last ran once": """
         select session, count(*) from runs
          where session < (select max(session) from runs) and (select clock_anchor is null from desk)
-         group by session having count(*) <> 7
+         group by session having count(*) <> 8
     """,
     "equity is cash plus positions": """
         select session from equity where equity <> cash + positions_value

@@ -38,7 +38,9 @@ async def test_two_runs_agree_and_their_books_balance(
     other = await run_through(databases, sample, FIRST, LAST)
 
     assert report_of(other, sample) == report_of(whole, sample)
-    assert report_of(whole, sample).trades > 5
+    report = report_of(whole, sample)
+    assert report.trades > 5
+    assert {"held", "protections", "sector", "setup"} <= set(report.denials)  # six names, five of one sector
     assert_books_balance(whole)
 
 
@@ -163,12 +165,15 @@ def test_every_trade_names_its_parameters_and_the_market_it_was_taken_in(whole: 
     with psycopg.connect(whole) as connection:
         trades = connection.execute(
             """select parameters_version, market_regime, vix_at_entry, rsi_at_entry,
-                      vector_dims(state_vector), mae_r, mfe_r, r_multiple, fees from trade_outcomes"""
+                      vector_dims(state_vector), mae_r, mfe_r, r_multiple, fees, setup_type
+                 from trade_outcomes"""
         ).fetchall()
-    for version, regime, vix, rsi, size, mae, mfe, r, fees in trades:
+    assert {trade[-1] for trade in trades} >= {"oversold_bounce", "momentum"}
+    for version, regime, vix, rsi, size, mae, mfe, r, fees, setup in trades:
         assert (version, vix, size, fees) == (1, None, 8, Decimal("2.00"))  # the sample has no VIX
         assert regime in ("BULL", "BEAR", "SIDEWAYS")
-        assert 0 < rsi <= 38
+        low, high = {"oversold_bounce": (0, 38), "momentum": (40, 60), "breakout": (0, 100)}[setup]
+        assert low < rsi <= high
         assert mae <= 0 <= mfe
         assert mae - 0.5 <= r <= mfe + 0.5
 
@@ -254,12 +259,12 @@ async def test_a_trade_keeps_the_parameters_it_was_made_with(
             await asyncio.sleep(0.02)
     stop.set()
     await running
-    monkeypatch.setenv("QUORUM_OVERSOLD_BOUNCE__STOP_ATR", "3.5")
+    monkeypatch.setenv("QUORUM_SETUPS__OVERSOLD_BOUNCE__STOP_ATR", "3.5")
     _, run = await prepare(databases, sample, FIRST, LAST, desk="tuned")
     assert await run.run(asyncio.Event())
     with psycopg.connect(conninfo) as connection:
         made = connection.execute(
-            """select parameters_version, strategy_params -> 'oversold_bounce' ->> 'stop_atr'
+            """select parameters_version, strategy_params -> 'setups' -> 'oversold_bounce' ->> 'stop_atr'
                  from trade_outcomes group by 1, 2 order by 1"""
         ).fetchall()
     assert made == [(1, "2.0"), (2, "3.5")]
@@ -285,16 +290,16 @@ async def test_only_a_history_is_replaced(databases: EmbeddedDatabases, sample: 
 async def test_a_symbol_without_prices_is_sold_when_its_time_is_up(
     databases: EmbeddedDatabases, sample: HistoryPack
 ) -> None:
-    """NVDA, bought in January 2007, stops trading the day after."""
-    silent = without_bars_after(sample, "NVDA", date(2007, 1, 9))
+    """AMZN, a bounce bought in January 2007, stops trading the day after."""
+    silent = without_bars_after(sample, "AMZN", date(2007, 1, 10))
     conninfo = await run_through(databases, silent, FIRST, date(2007, 2, 28))
     with psycopg.connect(conninfo) as connection:
         sold = connection.execute(
             """select t.exit_reason, p.closed_session, p.last_session, f.reference_price > f.price
                  from trade_outcomes t join positions p on p.id = t.position_id
-                 join fills f on f.position_id = p.id and f.side = 'sell' where t.symbol = 'NVDA'"""
+                 join fills f on f.position_id = p.id and f.side = 'sell' where t.symbol = 'AMZN'"""
         ).fetchall()
-    assert sold == [("time_exit", date(2007, 1, 23), date(2007, 1, 9), True)]
+    assert sold == [("time_exit", date(2007, 1, 24), date(2007, 1, 10), True)]
     assert_books_balance(conninfo)
 
 

@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.trading.limits import Limits
+from agents.trading.setups import MomentumParameters
 from app.settings import Settings, default_home, env_example, load_settings
 from storage.errors import OperatorError
+from tests.trading.builders import bounds_of
 
 ROOT = Path(__file__).resolve().parents[2]
 SECRETS = {
@@ -66,13 +68,14 @@ def test_a_home_of_root_is_the_systems_and_of_anybody_else_their_own(monkeypatch
 def test_the_env_file_is_read(env_file: Path) -> None:
     env_file.write_text(
         "# my desk\n\nexport QUORUM_START_EQUITY='25000.50'\nQUORUM_LIMITS__HEAT=0.03\n"
-        "quorum_costs__market_bps = 7.5\nQUORUM_OVERSOLD_BOUNCE__MAX_HOLD=5\nFMP_API_KEY=\n"
+        "quorum_costs__market_bps = 7.5\nQUORUM_SETUPS__OVERSOLD_BOUNCE__MAX_HOLD=5\nFMP_API_KEY=\n"
     )
     settings = load_settings(env_file)
     assert settings.start_equity == Decimal("25000.50")
     assert settings.limits == Limits(heat=0.03)
     assert settings.costs.market_bps == 7.5
-    assert settings.oversold_bounce.max_hold == 5
+    assert settings.setups.oversold_bounce.max_hold == 5
+    assert settings.setups.momentum == MomentumParameters()
     assert settings.fmp_api_key is None
 
 
@@ -123,7 +126,7 @@ def test_a_home_is_known_in_full_wherever_the_desk_is_started(
         ),
         (
             "quorum_limits__max_risk",
-            "unknown limit quorum_limits__max_risk in {source}; did you mean QUORUM_LIMITS__MIN_CASH?",
+            "unknown limit quorum_limits__max_risk in {source}; did you mean QUORUM_LIMITS__MIN_REWARD_RISK?",
         ),
         ("QUORUM_LIMITS", "unknown setting QUORUM_LIMITS in {source}; did you mean QUORUM_LIMITS__HEAT?"),
     ],
@@ -173,16 +176,18 @@ def test_a_value_beyond_its_bounds_or_no_number_is_refused_by_name(
     assert said.endswith("; correct it in the environment or in .env")
 
 
-@given(st.floats(allow_nan=True, allow_infinity=True), st.sampled_from(sorted(Limits.model_fields)))
+@given(
+    st.floats(allow_nan=True, allow_infinity=True),
+    st.sampled_from(sorted(set(Limits.model_fields) - {"margin_mode", "earnings_hold"})),
+)
 def test_no_value_at_all_widens_a_limit(value: float, name: str) -> None:
-    bounds = {"risk_per_trade": 0.0075, "heat": 0.06, "daily_loss": 0.05, "min_cash": 1.0}
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv(f"QUORUM_LIMITS__{name.upper()}", repr(value))
         try:
             limits = load_settings(Path("/nowhere/.env")).limits
         except OperatorError:
             return
-    assert 0 <= getattr(limits, name) <= bounds[name]
+    assert 0 <= getattr(limits, name) <= bounds_of(name)[1]
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfeQ", b"QUORUM_HOME=/caf\xe9"])

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.market.bars import AssetType, Bar, Bars, Instrument, MarketView
+from agents.market.bars import AssetType, Bar, Bars, BarsAsTraded, Basis, Instrument, MarketView
 from agents.market.calendar import add_sessions
 from tests.market.series import FIRST, bars_of
 
@@ -131,3 +131,54 @@ def test_the_volatility_index_is_vix_or_nothing() -> None:
     vix = bars_of([20.0], symbol="^VIX", first=add_sessions(FIRST, 1))
     assert view_at(add_sessions(FIRST, 1), vix).volatility_symbol == "^VIX"
     assert view_at(FIRST, vix).volatility_symbol is None
+
+
+def test_a_cut_is_as_read_only_as_the_whole() -> None:
+    cut = bars_of([1.0, 2.0, 3.0]).upto(FIRST)
+    for name in ("sessions", "open", "high", "low", "close", "volume"):
+        assert not getattr(cut, name).flags.writeable
+    assert cut.symbol == "AAA"
+    assert cut.last == bars_of([1.0]).last
+
+
+def test_scaling_multiplies_prices_and_divides_volumes() -> None:
+    bars = bars_of([10.0, np.nan, 12.0], volume=[100, 200, np.nan])
+    twice = bars.scaled(2.0)
+    np.testing.assert_array_equal(twice.close, [20.0, np.nan, 24.0])
+    np.testing.assert_array_equal(twice.high, bars.high * 2)
+    np.testing.assert_array_equal(twice.volume, [50.0, 100.0, np.nan])
+    assert bars.scaled(1.0) is bars
+    with pytest.raises(ValueError, match="read-only"):
+        twice.close[0] = 99.0
+
+
+def test_a_basis_stands_until_the_next_one() -> None:
+    basis = Basis.of({add_sessions(FIRST, 2): 2.0, FIRST: 4.0})
+    days = [
+        FIRST - timedelta(days=1),
+        FIRST,
+        add_sessions(FIRST, 1),
+        add_sessions(FIRST, 2),
+        date(2030, 1, 2),
+    ]
+    assert [basis.at(day) for day in days] == [1.0, 4.0, 4.0, 2.0, 2.0]
+    assert Basis.of({}).at(FIRST) == 1.0
+
+
+def test_a_view_asks_only_for_what_is_looked_at_and_only_once() -> None:
+    bars = {symbol: bars_of([1.0, 2.0], symbol=symbol) for symbol in ("AAA", "BBB", "CCC")}
+    bases = {"AAA": Basis.of({FIRST: 4.0}), "BBB": Basis.of({FIRST: 2.0})}
+    asked = []
+
+    def scaled(symbol: str, factor: float) -> Bars:
+        asked.append((symbol, factor))
+        return bars[symbol].scaled(factor)
+
+    history = BarsAsTraded(FIRST, bars, bases, scaled)
+    view = MarketView(FIRST, {symbol: instrument(symbol) for symbol in bars}, history)
+    assert asked == []
+    assert view.bars("AAA").close.tolist() == [4.0]
+    assert view.bars("AAA") is view.bars("AAA")
+    assert view.bars("CCC").close.tolist() == [1.0]
+    assert asked == [("AAA", 4.0)]
+    assert (list(history), len(history)) == (["AAA", "BBB", "CCC"], 3)

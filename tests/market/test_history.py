@@ -1,5 +1,6 @@
 """History packs: what is read, what is refused and in which words, and how packs reach the library."""
 
+import csv
 import gzip
 import os
 import random
@@ -13,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agents.market.bars import AssetType
-from agents.market.history import SAMPLE_FOLDER, find_pack, import_pack, load_pack
+from agents.market.history import SAMPLE_FOLDER, HistoryPack, find_pack, import_pack, load_pack
 from storage.errors import OperatorError
 
 REFERENCE_PACK = Path(__file__).resolve().parents[2].parent / "shared/data/pack"
@@ -334,4 +335,209 @@ def test_the_reference_pack_loads_quickly_and_whole() -> None:
     assert pack.view(pack.first).index_symbol == "^GSPC"
     assert all(len(pack.bars(symbol)) == 2518 for symbol in pack.instruments)
     symbol = random.Random(1).choice(view.symbols)
-    assert view.bars(symbol).last == pack.bars(symbol).on(pack.last)
+    newest, kept = view.bars(symbol).last, pack.bars(symbol).on(pack.last)
+    assert newest is not None
+    assert kept is not None
+    assert newest.close == kept.close * pack.factor(symbol, pack.last)
+
+
+FACTOR_HEADER = f"{HEADER},raw_factor"
+FACTOR_BARS = (
+    "2024-01-02,AAA,10,11,9.5,10.5,1000,4",
+    "2024-01-03,AAA,10.5,11,10,10.75,2000,4",
+    "2024-01-04,AAA,10.5,11,10,10.25,4000,2",
+    "2024-01-02,^GSPC,4745.2,4754.33,4722.67,4742.83,0,1",
+)
+ACTIONS = "symbol,date,type,value\nAAA,2024-01-04,split,2.000002\nAAA,2024-01-03,dividend,0.25\n"
+
+
+def write_raw_pack(folder: Path, *rows: str, actions: str = ACTIONS) -> Path:
+    write_pack(folder, *(rows or FACTOR_BARS), header=FACTOR_HEADER)
+    (folder / "corporate_actions.csv").write_text(actions)
+    return folder
+
+
+def test_a_view_shows_prices_and_shares_as_traded_that_day(tmp_path: Path) -> None:
+    pack = load_pack(write_raw_pack(tmp_path))
+    before, after = (pack.view(date(2024, 1, day)).bars("AAA") for day in (3, 4))
+    assert before.close.tolist() == [42, 43]
+    assert before.volume.tolist() == [250, 500]
+    assert after.close.tolist() == [21, 21.5, 20.5]
+    assert after.open.tolist() == [20, 21, 21]
+    assert after.volume.tolist() == [500, 1000, 2000]
+    assert pack.view(date(2024, 1, 4)).bars("^GSPC").close.tolist() == [4742.83]
+    assert pack.bars("AAA").close.tolist() == [10.5, 10.75, 10.25]
+    assert [pack.factor("AAA", date(2024, 1, day)) for day in (2, 3, 4, 5)] == [4, 4, 2, 2]
+    [split] = pack.actions.on(date(2024, 1, 4))
+    assert (split.kind.value, float(split.ratio)) == ("split", 2)
+    assert pack.data_notes == ()
+
+
+def test_without_factors_a_view_shows_the_very_arrays_of_the_pack(sample: HistoryPack) -> None:
+    for symbol in sample.instruments:
+        seen, kept = sample.view(date(2008, 1, 2)).bars(symbol), sample.bars(symbol)
+        assert np.shares_memory(seen.close, kept.close)
+    assert (len(sample.actions), sample.data_notes) == (0, ())
+
+
+def test_bars_are_scaled_once_while_the_factor_stands(tmp_path: Path) -> None:
+    pack = load_pack(write_raw_pack(tmp_path))
+    first, second, third = (pack.view(date(2024, 1, day)).bars("AAA") for day in (2, 3, 4))
+    assert np.shares_memory(first.close, second.close)
+    assert not np.shares_memory(second.close, third.close)
+    assert not third.close.flags.writeable
+
+
+def test_a_pack_on_another_basis_gives_the_same_views(tmp_path: Path) -> None:
+    """A split after the session changes every adjusted price and no view: it is in the constant alone."""
+    pack = load_pack(write_raw_pack(tmp_path / "a"))
+    rebased = (
+        "2024-01-02,AAA,5,5.5,4.75,5.25,2000,8",
+        "2024-01-03,AAA,5.25,5.5,5,5.375,4000,8",
+        "2024-01-04,AAA,5.25,5.5,5,5.125,8000,4",
+        "2024-01-05,AAA,500,550,500,525,8,1",
+        FACTOR_BARS[3],
+    )
+    other = load_pack(write_raw_pack(tmp_path / "b", *rebased))
+    for day in (2, 3, 4):
+        for column in ("open", "high", "low", "close", "volume"):
+            seen, expected = (
+                getattr(one.view(date(2024, 1, day)).bars("AAA"), column) for one in (other, pack)
+            )
+            assert seen.tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize(
+    ("factor", "expected"),
+    [
+        ("", "row 2: raw_factor is missing"),
+        ("0", "row 2: raw_factor 0 is not above zero or absurd"),
+        ("-2", "row 2: raw_factor -2 is not above zero or absurd"),
+        ("inf", "row 2: raw_factor inf is not above zero or absurd"),
+        ("1e7", "row 2: raw_factor 10000000 is not above zero or absurd"),
+        ("nan", "row 2: raw_factor 'nan' is no number"),
+        ("two", "row 2: raw_factor 'two' is no number"),
+    ],
+)
+def test_a_wrong_factor_is_refused_by_row(tmp_path: Path, factor: str, expected: str) -> None:
+    rows = (FACTOR_BARS[0].removesuffix("4") + factor, *FACTOR_BARS[1:])
+    assert expected in complaint(write_raw_pack(tmp_path, *rows))
+
+
+def test_a_factor_named_twice_is_refused(tmp_path: Path) -> None:
+    write_pack(tmp_path, *(f"{row},1" for row in FACTOR_BARS), header=f"{FACTOR_HEADER},raw_factor")
+    assert "row 1: the header names the column raw_factor more than once" in complaint(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ("CCC,2024-01-04,split,2", "row 3: 'CCC' is not in the universe"),
+        ("AAA,2024-01-06,split,2", "row 3: '2024-01-06' is no session of the NYSE"),
+        ("AAA,2045-01-03,split,2", "row 3: '2045-01-03' is no session of the NYSE"),
+        ("AAA,2024-01-04,merger,2", "row 3: type 'merger' is not split or dividend"),
+        ("AAA,2024-01-04,symbol_change,2", "row 3: type 'symbol_change' is not split or dividend"),
+        ("AAA,2024-01-04,split,", "row 3: value '' is missing, not above zero or absurd"),
+        ("AAA,2024-01-04,split,0", "row 3: value '0' is missing, not above zero or absurd"),
+        ("AAA,2024-01-04,dividend,-1", "row 3: value '-1' is missing, not above zero or absurd"),
+        ("AAA,2024-01-04,dividend,inf", "row 3: value 'inf' is missing, not above zero or absurd"),
+        ("AAA,2024-01-04,split,2:1", "row 3: value '2:1' is no number"),
+        ("AAA,2024-01-03,dividend,0.26", "row 3: AAA has another dividend on 2024-01-03 with another value"),
+        ("AAA,2024-01-04,split", "row 3: has 3 fields instead of 4"),
+    ],
+)
+def test_a_wrong_action_is_refused_by_row(tmp_path: Path, row: str, expected: str) -> None:
+    text = f"symbol,date,type,value\nAAA,2024-01-03,dividend,0.25\n{row}\n"
+    assert complaint(write_raw_pack(tmp_path / "bad", actions=text)).startswith(
+        f"bad/corporate_actions.csv: {expected}"
+    )
+
+
+def test_an_action_said_twice_counts_once_and_order_is_free(tmp_path: Path) -> None:
+    header, *rows = ACTIONS.splitlines()
+    text = "\n".join((header, *reversed(rows), rows[1] + "0", rows[0]))
+    pack = load_pack(write_raw_pack(tmp_path, actions=text))
+    assert list(pack.actions) == list(load_pack(write_raw_pack(tmp_path)).actions)
+    assert len(pack.actions) == 2
+
+
+def test_both_files_of_actions_are_one_too_many(tmp_path: Path) -> None:
+    write_raw_pack(tmp_path)
+    (tmp_path / "corporate_actions.csv.gz").write_bytes(gzip.compress(ACTIONS.encode()))
+    assert "has both corporate_actions.csv and corporate_actions.csv.gz" in complaint(tmp_path)
+    (tmp_path / "corporate_actions.csv").unlink()
+    assert len(load_pack(tmp_path).actions) == 2
+
+
+def test_actions_and_factors_are_part_of_the_digest_and_of_an_import(tmp_path: Path) -> None:
+    source = write_raw_pack(tmp_path / "raw")
+    digest = load_pack(source).digest
+    pack = import_pack(source, tmp_path / "library")
+    assert (pack.digest, len(pack.actions)) == (digest, 2)
+    (source / "corporate_actions.csv").write_text(ACTIONS.replace("0.25", "0.5"))
+    assert load_pack(source).digest != digest
+    write_raw_pack(source, *FACTOR_BARS[:2], FACTOR_BARS[2].removesuffix("2") + "2.001", FACTOR_BARS[3])
+    assert load_pack(source).digest != digest
+
+
+def test_a_split_without_factors_is_left_out_with_a_note(tmp_path: Path) -> None:
+    write_pack(tmp_path, *BARS, "2024-01-04,AAA,10.5,11,10,10.25,4000")
+    (tmp_path / "corporate_actions.csv").write_text(ACTIONS)
+    pack = load_pack(tmp_path)
+    assert [action.kind for action in pack.actions] == ["dividend"]
+    [note] = pack.data_notes
+    assert (note.symbol, note.session) == ("AAA", date(2024, 1, 4))
+    assert note.what == "a split of 2 is told, prices change their basis by 1: left out"
+
+
+@pytest.mark.pack
+def test_the_last_bar_of_a_view_is_as_traded_and_the_rest_the_same_bars_times_one_constant(
+    market_pack: HistoryPack,
+) -> None:
+    random_days = random.Random(2).sample(market_pack.sessions(market_pack.first, market_pack.last), 25)
+    factors = raw_factors(market_pack)
+    for session in random_days:
+        view = market_pack.view(session)
+        for symbol in view.symbols:
+            seen, kept = view.bars(symbol), market_pack.bars(symbol).upto(session)
+            factor = factors[symbol, str(session)]
+            assert seen.close[-1] == kept.close[-1] * factor
+            for column in ("open", "high", "low", "close"):
+                assert (getattr(seen, column) == getattr(kept, column) * factor).all()
+            assert (seen.volume == kept.volume / factor).all()
+
+
+@pytest.mark.pack
+def test_earlier_bars_of_a_view_are_raw_prices_over_the_splits_between(market_pack: HistoryPack) -> None:
+    factors = raw_factors(market_pack)
+    # Names with splits whose factor steps at splits only; the slips of a vendor's rounding are below 0.1%.
+    names = ("AAPL", "CMI", "CSX", "CTSH", "GILD", "MNST", "NFLX", "NKE", "NVDA", "TJX", "UNP", "C", "AIG")
+    for symbol in names:
+        splits = [action for action in market_pack.actions.of(symbol) if action.kind == "split"]
+        kept = market_pack.bars(symbol)
+        for session in (date(2007, 3, 1), date(2010, 6, 30), date(2014, 6, 9), date(2016, 12, 30)):
+            seen = market_pack.view(session).bars(symbol)
+            for index in range(0, len(seen), 50):
+                day = seen.sessions[index].item()
+                raw = float(kept.close[index]) * factors[symbol, str(day)]
+                for split in splits:
+                    if day < split.ex_date <= session:
+                        raw /= float(split.ratio)
+                assert seen.close[index] == pytest.approx(raw, rel=1e-3)
+
+
+@pytest.mark.pack
+def test_a_replay_over_the_pack_keeps_its_pace(market_pack: HistoryPack) -> None:
+    year = market_pack.sessions(date(2008, 1, 1), date(2008, 12, 31))
+    started = time.perf_counter()
+    for session in year:
+        view = market_pack.view(session)
+        assert sum(len(view.bars(symbol)) > 0 for symbol in view.symbols) == 129
+    # Measured 0.9 ms a session; the bound leaves room for a busy machine.
+    assert (time.perf_counter() - started) / len(year) < 0.02
+
+
+def raw_factors(pack: HistoryPack) -> dict[tuple[str, str], float]:
+    """The factor of every bar of the large pack, read beside the loader."""
+    with gzip.open(pack.folder / "bars.csv.gz", "rt") as file:
+        return {(row["symbol"], row["date"]): float(row["raw_factor"]) for row in csv.DictReader(file)}

@@ -1,7 +1,7 @@
 """Technical readings: against plain formulas, and never fooled by missing data or by the future."""
 
 import time
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 
 import numpy as np
 import pytest
@@ -63,6 +63,8 @@ def test_readings_equal_plain_formulas() -> None:
     assert found.dollar_volume20 == pytest.approx(sum(bars.close[-20:] * bars.volume[-20:]) / 20)
     assert found.high_52w == max(bars.high[-252:])
     assert found.low_52w == min(bars.low[-252:])
+    assert (found.prior_high_20, found.prior_low_20) == (max(bars.high[-21:-1]), min(bars.low[-21:-1]))
+    assert (found.prior_high_55, found.prior_low_55) == (max(bars.high[-56:-1]), min(bars.low[-56:-1]))
     assert found.return_21d == pytest.approx(closes[-1] / closes[-22] - 1)
     assert found.return_126d == pytest.approx(closes[-1] / closes[-127] - 1)
     logs = np.log(closes[-21:] / closes[-22:-1])
@@ -76,6 +78,10 @@ def test_readings_equal_plain_formulas() -> None:
     ("name", "needed"),
     [
         ("gap", 2),
+        ("prior_high_20", 21),
+        ("prior_low_20", 21),
+        ("prior_high_55", 56),
+        ("prior_low_55", 56),
         ("rsi2", 3),
         ("rsi14", 15),
         ("atr14", 15),
@@ -145,6 +151,22 @@ def test_a_missing_price_never_reads_as_oversold(closes: list[float], data: st.D
     found = technicals(bars_of(rising))
     for rsi in (found.rsi14, found.rsi2) if found else ():
         assert rsi is None or rsi > 99
+
+
+def test_the_last_bar_is_no_part_of_what_it_may_break() -> None:
+    closes = random_walk(100)
+    calm, broken = read(bars_of(closes)), read(bars_of([*closes[:-1], 10 * closes.max()]))
+    for name in ("prior_high_20", "prior_low_20", "prior_high_55", "prior_low_55"):
+        assert getattr(calm, name) == getattr(broken, name)
+    assert broken.close is not None
+    assert broken.prior_high_55 is not None
+    assert broken.close > broken.prior_high_55
+
+
+def test_readings_stored_before_there_were_prior_highs_are_still_read() -> None:
+    stored = asdict(read(bars_of(random_walk(100))))
+    known = {name: value for name, value in stored.items() if not name.startswith("prior_")}
+    assert Technicals(**known).prior_high_55 is None
 
 
 @given(CLOSES, CLOSES)

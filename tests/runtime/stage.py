@@ -49,7 +49,7 @@ from storage.records import ApprovalState, DeskKind, Operator, RunState, Slot, u
 from storage.server import Server
 from tests.storage.desk_builder import execute
 
-FIRST = date(2007, 1, 5)  # NVDA is proposed on this evening, and bought at the next open
+FIRST = date(2007, 1, 5)  # MSFT and NVDA are proposed on this evening, and bought at the next open
 SECOND = next_session(FIRST)
 ADA = Operator(name="ada")
 EQUITY = Decimal(100_000)

@@ -120,7 +120,7 @@ async def rehearse(stage: Stage, sample: HistoryPack, answer: Callable[[], Any])
     """
     days = sessions_of(sample, FIRST, None)[:SESSIONS]
     end = due_at(days[-1], Slot.SETTLE_MORNING)
-    for planned in due_slots(end, since=due_at(days[0], Slot.CUTOFF), known=set(), first=days[0]):
+    for planned in due_slots(end, since=due_at(days[0], REPLAYED[0]), known=set(), first=days[0]):
         if planned.session > days[-1] or (planned.session, planned.slot) == (days[-1], Slot.DELIBERATE):
             continue
         stage.clock.shown = planned.due
@@ -156,7 +156,7 @@ async def test_a_rehearsal_whose_every_run_is_given_to_two_workers_does_the_same
 ) -> None:
     days = sessions_of(sample, FIRST, None)[:5]
     for planned in due_slots(
-        due_at(days[-1], Slot.DIGEST), since=due_at(FIRST, Slot.CUTOFF), known=set(), first=FIRST
+        due_at(days[-1], Slot.DIGEST), since=due_at(FIRST, REPLAYED[0]), known=set(), first=FIRST
     ):
         stage.clock.shown = planned.due
         if planned.slot is Slot.CUTOFF:
@@ -165,7 +165,7 @@ async def test_a_rehearsal_whose_every_run_is_given_to_two_workers_does_the_same
         await asyncio.gather(*(stage.executor(f"desk-{n}:{n}").carry_out(run_id) for n in range(2)))
     rehearsed = await asyncio.to_thread(left_by, stage.conninfo)
     assert rehearsed["equity"] == replayed["equity"][:5]
-    assert len(rehearsed["fills"]) == 2
+    assert len(rehearsed["fills"]) >= 4
     assert set(rehearsed["fills"]) <= set(replayed["fills"])
 
 
@@ -175,7 +175,7 @@ async def test_a_rehearsal_that_slept_through_the_opens_buys_nothing_and_settles
     """Woken after three weeks: prices are settled, nothing is proposed for an open that has passed."""
     days = sessions_of(sample, FIRST, None)[:SESSIONS]
     stage.clock.shown = due_at(days[-1], Slot.DIGEST) + timedelta(minutes=30)
-    for planned in due_slots(stage.clock.shown, since=due_at(FIRST, Slot.CUTOFF), known=set(), first=days[0]):
+    for planned in due_slots(stage.clock.shown, since=due_at(FIRST, REPLAYED[0]), known=set(), first=days[0]):
         if not planned.too_late:
             await stage.executor().carry_out(await stage.queue(planned.session, planned.slot))
         else:

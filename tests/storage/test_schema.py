@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from uuid import uuid4
 
@@ -20,8 +21,20 @@ from storage import schema
 from storage.desk import Desk
 from storage.embedded import EmbeddedServer
 from storage.errors import OperatorError
-from storage.models import Base
-from storage.records import AgentName, DeskKind, Direction, PositionState, Queue, RunState, Slot
+from storage.models import Base, CorporateActionRow
+from storage.records import (
+    ActionKind,
+    AgentName,
+    CashKind,
+    DeskKind,
+    Direction,
+    ExitReason,
+    PositionState,
+    Queue,
+    RunState,
+    SetupType,
+    Slot,
+)
 from storage.server import EmbeddedDatabases
 from tests.storage import desk_builder as build
 from tests.storage.desk_builder import CLOSE, SESSIONS, approved, execute, scalar, terms, writing
@@ -175,6 +188,7 @@ def test_a_desk_made_by_the_first_schema_keeps_every_row(history: str) -> None:
     assert all({name: run[name] for name in fresh} == fresh for run in new["runs"])
     assert {table for table in new if table not in old} == {
         "agent_states",
+        "corporate_actions",
         "leadership",
         "operations",
         "schedule",
@@ -218,6 +232,82 @@ def test_the_first_schema_takes_back_what_it_can_hold_of_a_desk_at_work(database
         taken = read.snapshot()
     assert taken is not None
     assert (len(taken.runs), taken.queues[0].waiting, taken.agents) == (13, 1, ())
+
+
+def test_a_desk_made_by_the_second_schema_keeps_every_row(history: str) -> None:
+    written = rows(history)
+    migrate(history, "downgrade", "0002")
+    old = rows(history)
+    assert "corporate_actions" not in old
+    assert "realised" not in old["positions"][0]
+    assert old == narrowed(written, old)
+    schema.upgrade(history)
+    assert rows(history) == written
+    assert [held["realised"] for held in written["positions"]] == [0]
+    assert {(event["position_id"], event["action_id"]) for event in written["cash_events"]} == {(None, None)}
+
+
+def test_the_second_schema_keeps_the_money_of_what_it_has_no_words_for(history: str) -> None:
+    made = dump(history)
+    with writing(history) as session:
+        paid = CorporateActionRow(
+            symbol="AAPL",
+            ex_date=SESSIONS[2],
+            kind=ActionKind.DIVIDEND,
+            value=Decimal("0.63"),
+            source="test",
+            applied_session=SESSIONS[2],
+            late=False,
+            note="dividend",
+            created_at=CLOSE,
+        )
+        session.add(paid)
+        session.flush()
+        event = build.deposit("63.00")
+        event.kind, event.action_id = CashKind.DIVIDEND, paid.id
+        session.add(event)
+        breakout = build.propose(session, terms(symbol="MSFT", entry_session=SESSIONS[6]), **approved())
+        breakout.setup_type = SetupType.BREAKOUT
+        held = build.position(breakout, setup_type=SetupType.MOMENTUM, state=PositionState.CLOSED)
+        session.add(held)
+        session.flush()
+        session.add(build.outcome(held, "1.00", exit_reason=ExitReason.CORPORATE_ACTION))
+    money = "select sum(amount), count(*) from cash_events"
+    with psycopg.connect(history) as connection:
+        before = connection.execute(money.encode()).fetchone()
+    migrate(history, "downgrade", "0002")
+    with psycopg.connect(history) as connection:
+        assert connection.execute(money.encode()).fetchone() == before
+        words = "select distinct setup_type, exit_reason from trade_outcomes order by 2"
+        assert connection.execute(words.encode()).fetchall() == [
+            ("oversold_bounce", "manual"),
+            ("oversold_bounce", "take_profit"),
+        ]
+    migrate(history, "upgrade", "0003")
+    assert dump(history) == made
+    assert scalar(history, "select count(*) from corporate_actions") == 0
+
+
+@pytest.mark.parametrize("setup", SetupType)
+def test_every_setup_can_be_stored(history: str, setup: SetupType) -> None:
+    for table in ("deliberations", "approvals", "positions", "trade_outcomes"):
+        execute(history, f"update {table} set setup_type = %s", setup)
+
+
+def test_an_action_is_known_once_and_pays_once(history: str) -> None:
+    action = """
+        insert into corporate_actions (id, symbol, ex_date, kind, value, source, late, note, created_at)
+        values (gen_random_uuid(), 'AAPL', '2018-02-01', 'dividend', 0.63, 'test', false, '', now())
+    """
+    execute(history, action)
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        execute(history, action)
+    paid = """insert into cash_events (id, kind, amount, position_id, action_id, session, note, created_at)
+              select gen_random_uuid(), 'dividend', 63, p.id, a.id, '2018-02-01', '', now()
+                from positions p, corporate_actions a"""
+    execute(history, paid)
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        execute(history, paid)
 
 
 def test_the_queue_lives_in_a_schema_of_its_own(database: str) -> None:

@@ -8,13 +8,13 @@ from agents.trading.broker import EntryFill, EntrySkip, ExitFill, SkipReason, ex
 from agents.trading.costs import Costs
 from agents.trading.limits import BookView, Limits
 from storage.records import ExitReason
-from tests.trading.builders import ENTRY, bar, book, position, terms
+from tests.trading.builders import ENTRY, bar, book, candidate, position, terms
 
 COSTS = Costs()
 
 
 def enter(today: Bar | None, view: BookView | None = None) -> EntryFill | EntrySkip:
-    return fill_entry(terms(), today, view or book(), Limits(), COSTS)
+    return fill_entry(terms(), today, candidate(), view or book(), Limits(), COSTS)
 
 
 def leave(today: Bar | None, *, entered_today: bool = False, sessions_held: int = 3) -> ExitFill | None:
@@ -125,3 +125,10 @@ def test_what_leaves_a_position_open(today: Bar | None) -> None:
 
 def test_a_position_without_a_bar_is_held_even_past_its_time() -> None:
     assert leave(None, sessions_held=30) is None
+
+
+def test_an_open_from_which_the_target_does_not_pay_for_the_risk_is_skipped() -> None:
+    tighter = Limits(min_reward_risk=1.5)
+    skip = fill_entry(terms(), bar(100, 102, 99, 101), candidate(), book(), tighter, COSTS)
+    assert isinstance(skip, EntrySkip)
+    assert (skip.reason, skip.limit) == (SkipReason.LIMIT, "reward_risk")  # 5.95 to win, 4.05 to lose

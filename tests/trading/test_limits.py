@@ -1,36 +1,66 @@
-from dataclasses import replace
+import json
+from dataclasses import asdict
+from datetime import date
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from pydantic import ValidationError
 
 from agents.trading.costs import Costs
 from agents.trading.limits import (
     BookView,
+    Candidate,
+    Correlations,
     Denied,
+    EarningsDate,
+    EarningsStatus,
+    LadderState,
     Limits,
+    Lock,
     Sized,
     recheck_at_fill,
     risky_reasons,
     size_entry,
 )
-from agents.trading.setups import SetupPlan
 from storage.records import LimitCheck
-from tests.trading.builders import NO_COSTS, book, plan, terms
+from tests.trading.builders import ENTRY, NO_COSTS, book, candidate, exposure, plan, terms
 
 COSTS = Costs()
+SIZING = [
+    "risk_per_trade",
+    "volatility_target",
+    "worst_gap",
+    "adv",
+    "heat",
+    "heat_adjusted",
+    "sector",
+    "cash",
+]
+GATES = [
+    "halt",
+    "drawdown",
+    "daily_loss",
+    "weekly_loss",
+    "protections",
+    "earnings",
+    "max_positions",
+    "correlation",
+    "reward_risk",
+]
+HELD = tuple(exposure(f"H{n}", risk="0", value="0") for n in range(10))
 
 
-def sized(view: BookView, limits: Limits | None = None, scale: float = 1.0) -> Sized:
-    result = size_entry(plan(), view, limits or Limits(), COSTS, risk_scale=scale)
+def sized(
+    view: BookView, limits: Limits | None = None, scale: float = 1.0, facts: Candidate | None = None
+) -> Sized:
+    result = size_entry(plan(), facts or candidate(), view, limits or Limits(), COSTS, risk_scale=scale)
     assert isinstance(result, Sized), result
     return result
 
 
-def denied(view: BookView, limits: Limits | None = None, scale: float = 1.0) -> Denied:
-    result = size_entry(plan(), view, limits or Limits(), COSTS, risk_scale=scale)
+def denied(
+    view: BookView, limits: Limits | None = None, scale: float = 1.0, facts: Candidate | None = None
+) -> Denied:
+    result = size_entry(plan(), facts or candidate(), view, limits or Limits(), COSTS, risk_scale=scale)
     assert isinstance(result, Denied), result
     return result
 
@@ -42,7 +72,8 @@ def check(result: Sized | Denied, name: str) -> LimitCheck:
 def test_risk_a_trade_sizes_an_ordinary_entry() -> None:
     trade = sized(book())  # 500 dollars of risk at 5 a share, 101 at most
     assert (trade.shares, trade.max_risk, trade.cost) == (100, Decimal("500.00"), Decimal("10101.00"))
-    assert [one.name for one in trade.checks] == ["risk_per_trade", "heat", "cash", "daily_loss"]
+    assert [one.name for one in trade.checks] == SIZING + GATES
+    assert (trade.bound_by, trade.scale, trade.notes) == ("risk_per_trade", 1.0, ())
     assert all(one.passed for one in trade.checks)
     assert check(trade, "risk_per_trade").after == 0.005
     assert (check(trade, "heat").before, check(trade, "heat").after) == (0.0, 0.005)
@@ -69,6 +100,19 @@ def test_what_cash_leaves_sizes_the_entry() -> None:
         (book(cash="101.99"), "cash"),
         (book(cash="-50"), "cash"),
         (book(day_return=-0.0201), "daily_loss"),
+        (book(week_return=-0.0401), "weekly_loss"),
+        (book(exposures=(exposure("BBB", risk="0", value="24900", sector="Technology"),)), "sector"),
+        (book(exposures=HELD), "max_positions"),
+        (book(ladder=LadderState(drawdown=Decimal("0.12"), high=Decimal(1))), "drawdown"),
+        (
+            book(ladder=LadderState(drawdown=Decimal("0.01"), high=Decimal(1), halted_since=ENTRY)),
+            "halt",
+        ),
+        (book(locks=(Lock(protection="Cooldown", symbol="AAA", until=ENTRY, reason="sold"),)), "protections"),
+        (
+            book(exposures=(exposure("BBB"),), correlations=Correlations({("BBB", "AAA"): 0.86})),
+            "correlation",
+        ),
     ],
 )
 def test_a_limit_without_room_for_one_share_denies_under_its_name(view: BookView, limit: str) -> None:
@@ -90,26 +134,7 @@ def test_half_is_half_whichever_limit_bound() -> None:
 @pytest.mark.parametrize("scale", [0.0, -1.0, 1.0001, float("nan")])
 def test_a_scale_that_would_enlarge_or_turn_a_trade_is_refused(scale: float) -> None:
     with pytest.raises(ValueError, match="risk scale"):
-        size_entry(plan(), book(), Limits(), COSTS, risk_scale=scale)
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [{"risk_per_trade": 0.0076}, {"heat": 0.061}, {"daily_loss": 0.051}, {"min_cash": -0.1}, {"haet": 0.05}],
-)
-def test_a_limit_wider_than_the_code_or_unknown_is_refused_by_name(wrong: dict[str, float]) -> None:
-    with pytest.raises(ValidationError, match=next(iter(wrong))):
-        Limits.model_validate(wrong)
-
-
-def test_the_tighter_of_two_limits_counts() -> None:
-    now = Limits(risk_per_trade=0.004, heat=0.06, min_cash=0.1, daily_loss=0.03)
-    bound = Limits(risk_per_trade=0.005, heat=0.05, min_cash=0.0, daily_loss=0.02)
-    assert now.tightened(bound.in_force()) == Limits(
-        risk_per_trade=0.004, heat=0.05, min_cash=0.1, daily_loss=0.02
-    )
-    with pytest.raises(ValidationError, match="haet"):
-        now.tightened({"haet": 0.05})
+        size_entry(plan(), candidate(), book(), Limits(), COSTS, risk_scale=scale)
 
 
 def test_an_account_without_equity_cannot_be_sized() -> None:
@@ -119,7 +144,7 @@ def test_an_account_without_equity_cannot_be_sized() -> None:
 
 def test_a_fill_never_exceeds_what_was_approved() -> None:
     def fill(price: str, **approved: int | str) -> int:
-        result = recheck_at_fill(terms(**approved), Decimal(price), book(), Limits(), NO_COSTS)  # type: ignore[arg-type]
+        result = recheck_at_fill(terms(**approved), Decimal(price), candidate(), book(), Limits(), NO_COSTS)  # type: ignore[arg-type]
         assert isinstance(result, Sized)
         return result.shares
 
@@ -130,7 +155,7 @@ def test_a_fill_never_exceeds_what_was_approved() -> None:
 
 def test_a_fill_obeys_limits_tightened_since_and_a_book_filled_since() -> None:
     def fill(view: BookView, limits: Limits) -> Sized | Denied:
-        return recheck_at_fill(terms(), Decimal(100), view, limits, NO_COSTS)
+        return recheck_at_fill(terms(), Decimal(100), candidate(), view, limits, NO_COSTS)
 
     tightened = fill(book(), Limits(risk_per_trade=0.001))
     assert isinstance(tightened, Sized)
@@ -138,7 +163,7 @@ def test_a_fill_obeys_limits_tightened_since_and_a_book_filled_since() -> None:
     bound = terms(
         limits=Limits(risk_per_trade=0.002)
     )  # what was approved under a tighter limit stays under it
-    approved = recheck_at_fill(bound, Decimal(100), book(), Limits(), NO_COSTS)
+    approved = recheck_at_fill(bound, Decimal(100), candidate(), book(), Limits(), NO_COSTS)
     assert isinstance(approved, Sized)
     assert approved.shares == 50
     for view, limit in ((book(heat="6000"), "heat"), (book(cash="99"), "cash")):
@@ -149,12 +174,12 @@ def test_a_fill_obeys_limits_tightened_since_and_a_book_filled_since() -> None:
 
 def test_a_fill_outside_the_approved_band_is_a_bug_of_the_caller() -> None:
     with pytest.raises(ValueError, match="expected a price from 99 to 101"):
-        recheck_at_fill(terms(), Decimal("101.01"), book(), Limits(), COSTS)
+        recheck_at_fill(terms(), Decimal("101.01"), candidate(), book(), Limits(), COSTS)
 
 
 def test_a_reservation_takes_cash_and_heat() -> None:
     before = book(cash="5000", heat="100")
-    reserved = before.reserve("AAA", Decimal("1011.00"), Decimal("50.00"))
+    reserved = before.reserve("AAA", Decimal("1011.00"), Decimal("50.00"), sector="Technology")
     assert (reserved.cash, reserved.heat_usd) == (Decimal("3989.00"), Decimal("150.00"))
     assert reserved.reserved == frozenset({"AAA"})
 
@@ -178,77 +203,186 @@ def test_what_is_risky_says_why(view: BookView, limits: Limits, reason: str) -> 
     assert reason in said
 
 
-def plans() -> st.SearchStrategy[SetupPlan]:
-    ticks = st.integers(1, 5_000_000).map(lambda n: Decimal(n) / 10_000)
-
-    def make(stop: Decimal, gap: Decimal) -> SetupPlan:
-        return replace(plan(), stop=stop, min_entry=stop + gap, max_entry=stop + gap, target=stop + 3 * gap)
-
-    return st.builds(make, ticks, ticks)
-
-
-@settings(max_examples=200, deadline=None)
-@given(
-    trades=st.lists(st.tuples(plans(), st.floats(0.01, 1.0)), min_size=1, max_size=25),
-    cents=st.integers(100, 100_000_000),
-    limits=st.builds(
-        Limits,
-        risk_per_trade=st.floats(0.0001, 0.0075),
-        heat=st.floats(0.001, 0.06),
-        min_cash=st.floats(0, 0.9),
-        daily_loss=st.floats(0.001, 0.05),
-    ),
-    commission=st.integers(0, 500).map(lambda n: Decimal(n) / 100),
-    day_return=st.floats(-0.06, 0.06),
+@pytest.mark.parametrize(
+    ("facts", "limit"),
+    [
+        (candidate(adv_shares=None), "adv"),
+        (candidate(adv_shares=0), "adv"),
+        (candidate(adv_shares=99), "adv"),
+        (candidate(daily_volatility=4.0), "volatility_target"),
+        (
+            candidate(earnings=EarningsDate(status=EarningsStatus.CONFIRMED, session=date(2024, 3, 13))),
+            "earnings",
+        ),
+        (candidate(kelly_risk=0.0), "risk_per_trade"),
+    ],
 )
-def test_no_sequence_of_trades_breaks_a_limit(
-    trades: list[tuple[SetupPlan, float]],
-    cents: int,
-    limits: Limits,
-    commission: Decimal,
-    day_return: float,
-) -> None:
-    equity = Decimal(cents) / 100
-    costs = Costs(commission_usd=commission)
-    view = BookView(equity=equity, cash=equity, heat_usd=Decimal(0), day_return=day_return)
-    for made, scale in trades:
-        full = size_entry(made, view, limits, costs)
-        scaled = size_entry(made, view, limits, costs, risk_scale=scale)
-        if isinstance(full, Denied):
-            assert isinstance(scaled, Denied)
-            assert not all(one.passed for one in full.checks)
-            continue
-        assert full.shares >= 1
-        assert all(one.passed for one in full.checks)
-        assert full.max_risk >= full.shares * (made.max_entry - made.stop)
-        assert -day_return <= limits.daily_loss
-        if isinstance(scaled, Denied):
-            continue
-        assert scaled.shares <= full.shares
-        assert scaled.max_risk <= full.max_risk
-        view = view.reserve(made.symbol, scaled.cost, scaled.max_risk)
-        paid = scaled.shares * made.max_entry + commission  # the worst fill the band allows
-        assert scaled.cost >= paid
-        assert scaled.max_risk <= equity * Decimal(str(limits.risk_per_trade))
-        assert view.heat_usd <= equity * Decimal(str(limits.heat))
-        assert view.cash >= equity * Decimal(str(limits.min_cash)) >= 0
+def test_a_fact_of_the_symbol_can_deny_under_its_name(facts: Candidate, limit: str) -> None:
+    trade = denied(book(), facts=facts)
+    assert trade.limit == limit
+    assert [one.name for one in trade.checks if not one.passed] == [limit]
 
 
-@settings(max_examples=200, deadline=None)
-@given(
-    price=st.integers(990_000, 1_010_000).map(lambda n: Decimal(n) / 10_000),
-    max_shares=st.integers(1, 500),
-    risk_cents=st.integers(1, 100_000),
-    heat=st.integers(0, 700_000).map(lambda n: Decimal(n) / 100),
-    cash=st.integers(0, 10_000_000).map(lambda n: Decimal(n) / 100),
+@pytest.mark.parametrize(
+    ("facts", "limit", "shares"),
+    [
+        (candidate(adv_shares=5_000), "adv", 50),
+        (candidate(daily_volatility=0.05), "volatility_target", 79),  # 400 dollars at 5.05 a share
+        (
+            candidate(worst_gap=0.1045),
+            "worst_gap",
+            142,
+        ),  # SPY's worst night; 1,500 dollars at 10.5545 a share
+        (candidate(worst_gap=None), "worst_gap", 14),  # the loss of everything
+        (candidate(daily_volatility=None), "volatility_target", 3),
+        (candidate(kelly_risk=0.001), "risk_per_trade", 20),
+    ],
 )
-def test_a_fill_only_shrinks(
-    price: Decimal, max_shares: int, risk_cents: int, heat: Decimal, cash: Decimal
-) -> None:
-    approved = terms(max_shares=max_shares, max_risk=str(Decimal(risk_cents) / 100))
-    view = replace(book(), heat_usd=heat, cash=cash)
-    filled = recheck_at_fill(approved, price, view, Limits(), COSTS)
-    if isinstance(filled, Sized):
-        assert 1 <= filled.shares <= approved.max_shares
-        assert filled.shares * (price - approved.stop) <= filled.max_risk <= approved.max_risk
-        assert all(one.passed for one in filled.checks)
+def test_a_fact_of_the_symbol_can_size_the_entry(facts: Candidate, limit: str, shares: int) -> None:
+    trade = sized(book(), Limits(risk_per_trade=0.0075), facts=facts)
+    assert (trade.bound_by, trade.shares) == (limit, shares)
+
+
+def test_a_kelly_fraction_above_the_limit_widens_nothing() -> None:
+    assert sized(book(), facts=candidate(kelly_risk=0.04375)).shares == 100
+
+
+def test_the_sector_sizes_the_entry_and_those_without_one_share_one() -> None:
+    crowded = exposure("BBB", risk="0", value="19950", sector=None)
+    trade = sized(book(exposures=(crowded,)), facts=candidate(sector=None))
+    assert (trade.bound_by, trade.shares) == ("sector", 50)
+    assert "the sector is unknown" in trade.notes[0]
+    assert sized(book(exposures=(crowded,))).shares == 100
+
+
+def test_correlated_heat_sizes_the_entry() -> None:
+    held = tuple(exposure(symbol, risk="1900", value="0") for symbol in ("BBB", "CCC"))
+    together = Correlations({("BBB", "CCC"): 1.0, ("AAA", "BBB"): 0.8, ("AAA", "CCC"): 0.8})
+    trade = sized(book(exposures=held, correlations=together))
+    assert trade.bound_by == "heat_adjusted"  # (3,800 + .8 x)^2 + (.6 x)^2 = 4,000^2 at 248.98 dollars
+    assert trade.max_risk == Decimal("245.00")
+
+
+def test_a_name_that_moves_with_a_held_one_or_is_not_known_not_to_is_denied() -> None:
+    close = book(exposures=(exposure("BBB"),), correlations=Correlations({("AAA", "BBB"): 0.91}))
+    assert denied(close).reason == "the correlation with BBB is 0.91, the limit is 0.85"
+    stranger = book(exposures=(exposure("BBB"),), correlations=Correlations())
+    assert denied(stranger).reason == "the correlation with BBB is unknown and counts as 1"
+    assert sized(book(correlations=Correlations())).shares == 100  # nothing is held
+
+
+def test_unsettled_proceeds_are_no_cash_to_enter_with() -> None:
+    waiting = book(cash="10000", unsettled="9500")
+    trade = sized(waiting)
+    assert (trade.bound_by, trade.shares) == ("settled_cash", 4)  # 499 dollars after the commission
+    assert check(trade, "settled_cash").after == 95.0
+    assert denied(book(cash="10000", unsettled="9900")).limit == "settled_cash"
+    on_margin = sized(waiting, Limits.model_validate({"margin_mode": "margin"}))
+    assert (on_margin.bound_by, on_margin.shares) == ("cash", 99)
+    assert on_margin.cost <= waiting.cash
+
+
+@pytest.mark.parametrize(
+    ("drawdown", "shares"), [("0.0499", 100), ("0.05", 50), ("0.0799", 50), ("0.08", 25), ("0.1199", 25)]
+)
+def test_the_ladder_shrinks_what_is_entered(drawdown: str, shares: int) -> None:
+    trade = sized(book(ladder=LadderState(drawdown=Decimal(drawdown), high=Decimal(1))))
+    assert trade.shares == shares
+    assert bool(trade.notes) == (shares < 100)
+
+
+def test_probation_is_a_quarter_and_unknown_earnings_half_of_it() -> None:
+    probation = book(ladder=LadderState(drawdown=Decimal(0), high=Decimal(1), probation_left=3))
+    assert sized(probation).shares == 25
+    unknown = candidate(earnings=EarningsDate(status=EarningsStatus.UNKNOWN))
+    both = sized(probation, facts=unknown)
+    assert (both.shares, both.scale) == (12, 0.125)
+    assert both.notes == (
+        "size times 0.25: 3 trades of probation are left",
+        "size times 0.5: the next earnings date is unknown",
+    )
+    history = sized(book(), facts=candidate(earnings=EarningsDate(status=EarningsStatus.NOT_SIMULATED)))
+    assert (history.shares, history.notes) == (100, ("earnings are not simulated",))
+
+
+def test_a_fill_halved_on_the_way_is_not_halved_again() -> None:
+    half = book(ladder=LadderState(drawdown=Decimal("0.06"), high=Decimal(1)))
+    approved = terms(max_shares=50, max_risk="250.00")
+    filled = recheck_at_fill(approved, Decimal(101), candidate(), half, Limits(), NO_COSTS)
+    assert isinstance(filled, Sized)
+    assert filled.shares == 50
+    worse = book(ladder=LadderState(drawdown=Decimal("0.09"), high=Decimal(1)))
+    filled = recheck_at_fill(approved, Decimal(101), candidate(), worse, Limits(), NO_COSTS)
+    assert isinstance(filled, Sized)
+    assert filled.shares == 25
+
+
+def test_a_fill_too_near_its_target_is_denied() -> None:
+    def fill(limits: Limits) -> Sized | Denied:
+        return recheck_at_fill(terms(), Decimal("100.50"), candidate(), book(), limits, NO_COSTS)
+
+    assert isinstance(fill(Limits()), Sized)  # 5.50 to win, 4.50 to lose
+    refused = fill(Limits(min_reward_risk=1.5))
+    assert isinstance(refused, Denied)
+    assert (refused.limit, refused.reason) == ("reward_risk", "the target is 1.22 times the risk, least 1.5")
+
+
+def test_the_facts_of_another_symbol_or_session_are_a_bug_of_the_caller() -> None:
+    with pytest.raises(ValueError, match="expected the facts of AAA, was BBB"):
+        size_entry(plan(), candidate("BBB"), book(), Limits(), COSTS)
+    with pytest.raises(ValueError, match="expected the facts of AAA on 2024-03-08"):
+        late = candidate(entry_session=date(2024, 3, 11))
+        recheck_at_fill(terms(), Decimal(100), late, book(), Limits(), COSTS)
+
+
+def test_a_fill_takes_cash_heat_and_a_place() -> None:
+    after = book().bought(
+        "AAA", amount=Decimal(10_000), fee=Decimal(1), risk=Decimal(400), sector="Technology"
+    )
+    assert (after.cash, after.heat_usd, after.held, after.reserved) == (
+        Decimal(89_999),
+        Decimal(400),
+        frozenset({"AAA"}),
+        frozenset(),
+    )
+    assert denied(after).limit == "correlation"  # with itself
+
+
+def test_facts_and_returns_that_are_no_numbers_are_refused() -> None:
+    for wrong in (float("nan"), float("inf"), -0.1):
+        with pytest.raises(ValueError, match="worst_gap of AAA from zero on"):
+            candidate(worst_gap=wrong)
+        with pytest.raises(ValueError, match="daily_volatility of AAA from zero on"):
+            candidate(daily_volatility=wrong)
+    with pytest.raises(ValueError, match="expected returns"):
+        book(day_return=float("nan"))
+    with pytest.raises(ValueError, match="expected returns"):
+        book(week_return=float("inf"))
+    with pytest.raises(ValueError, match="unsettled cash from zero on"):
+        book(unsettled="-1")
+
+
+@pytest.mark.parametrize(
+    "facts", [candidate(), candidate(adv_shares=None, worst_gap=None, daily_volatility=None, sector=None)]
+)
+def test_the_checks_can_be_written_down_and_read_again(facts: Candidate) -> None:
+    crowded = book(heat="1000", unsettled="100", held=frozenset({"BBB"}))
+    for one in size_entry(plan(), facts, crowded, Limits(), COSTS).checks:
+        written = json.dumps(asdict(one), allow_nan=False)
+        assert LimitCheck(**json.loads(written)) == one
+
+
+def test_each_check_says_what_it_counts_in_and_which_way() -> None:
+    checks = sized(book(unsettled="100")).checks
+    assert {one.name for one in checks if one.unit == "usd"} == {"cash", "settled_cash"}
+    assert {one.name for one in checks if one.unit == "count"} == {
+        "halt",
+        "protections",
+        "earnings",
+        "max_positions",
+    }
+    assert {one.name for one in checks if one.unit == "ratio"} == {"correlation", "reward_risk"}
+    assert {one.name for one in checks if one.floor} == {"cash", "settled_cash", "reward_risk"}
+    assert {one.name for one in checks if one.strict} == {"drawdown"}
+    at = LimitCheck(name="drawdown", limit=0.12, before=0.12, after=0.12, strict=True)
+    assert (at.passed, at.headroom) == (False, 0.0)

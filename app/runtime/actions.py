@@ -1,0 +1,233 @@
+"""Before the open: what corporate actions make of the holdings, and of entries that were still to come.
+
+Every action of the market is looked at once: its row in corporate_actions says what it did. A step that runs
+again finds the rows and does nothing twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+
+from agents.market.actions import ActionKey, CorporateAction
+from agents.market.calendar import previous_session
+from agents.trading.book import OpenPosition
+from agents.trading.broker import ExitFill
+from agents.trading.corporate import Applied, Refused, live_through, pending_after
+from app.runtime.closing import close_trade
+from app.runtime.step import Step, StepResult, held
+from app.runtime.verdicts import verdict_of
+from storage.models import CorporateActionRow, Instrument, Position
+from storage.records import (
+    ApprovalState,
+    CashKind,
+    ExitReason,
+    OrderState,
+    VerdictVerb,
+    to_price,
+)
+
+NOT_HELD = "not held"
+
+
+@dataclass(frozen=True)
+class Lived:
+    """What actions did to the holdings, each in a few words."""
+
+    applied: tuple[str, ...]
+    refused: tuple[str, ...]
+
+    @property
+    def sentences(self) -> list[str]:
+        return [*self.applied, *(f"refused: {reason}" for reason in self.refused)]
+
+
+async def corporate_actions(step: Step) -> StepResult:
+    """Let every holding live through its actions, and end entries whose terms they make void."""
+    lived = await live_through_actions(step)
+    void = await _void_entries(step)
+    told = [*lived.sentences, *(f"void: {reason}" for reason in void)]
+    return StepResult(
+        "; ".join(told) or "no corporate action concerned the desk",
+        {"applied": list(lived.applied), "refused": list(lived.refused), "void": void},
+    )
+
+
+async def live_through_actions(step: Step) -> Lived:
+    """Apply to each holding what its source tells of and nobody has looked at yet, late ones too.
+
+    The session's actions of symbols that are not held are written down as well.
+    """
+    if step.actions is None:
+        return Lived((), ())
+    positions = await step.ledger.open_positions()
+    eve = previous_session(step.session)
+    first = min([eve, *(position.entry_session for position in positions)])
+    rows = await step.ledger.actions_since(first)
+    seen = {(row.symbol, row.ex_date, row.kind): row for row in rows}
+    applied = {key for key, row in seen.items() if row.applied_session is not None}
+    fresh = [action for action in step.actions.between(first, step.session) if action.key not in seen]
+    looked_at: set[ActionKey] = set()
+    sentences: list[str] = []
+    refused: list[str] = []
+    names = {position.symbol for position in positions}
+    for position in positions:
+        mine = [
+            action
+            for action in fresh
+            if action.symbol == position.symbol and position.entry_session < action.ex_date
+        ]
+        looked_at.update(action.key for action in mine)
+        taken = [action for action in mine if action.new_symbol in names]
+        for refusal in [Refused(action, f"{action.new_symbol} is held already") for action in taken]:
+            refused.append(await _refuse(step, refusal))
+        for result in _results(step, position, [action for action in mine if action not in taken], applied):
+            if isinstance(result, Refused):
+                refused.append(await _refuse(step, result))
+            else:
+                await _apply(step, position, result)
+                names.add(position.symbol)
+                sentences.append(f"{result.action.symbol} {result.note}")
+    step.ledger.book_actions(
+        [
+            _row(step, action, NOT_HELD)
+            for action in fresh
+            if action.key not in looked_at and action.ex_date > eve
+        ]
+    )
+    await step.database.flush()
+    return Lived(tuple(sentences), tuple(refused))
+
+
+def _results(
+    step: Step, position: Position, actions: Sequence[CorporateAction], applied: set[ActionKey]
+) -> list[Applied | Refused]:
+    own = {key for key in applied if key[0] == position.symbol and key[1] > position.entry_session}
+    return live_through(held(position), actions, today=step.session, applied=own)[1]
+
+
+async def _refuse(step: Step, refusal: Refused) -> str:
+    step.ledger.book_actions([_row(step, refusal.action, refusal.reason)])
+    return refusal.reason
+
+
+async def _apply(step: Step, position: Position, result: Applied) -> None:
+    before = held(position)
+    row = _row(step, result.action, result.note, applied_session=step.session, late=result.late)
+    kind = CashKind.DIVIDEND if result.is_income else CashKind.CASH_IN_LIEU
+    await step.ledger.book_action(row, position, kind, result.cash, session=step.session)
+    if result.position is None:
+        await close_trade(step, position, before, _paid_out(before, result, step.session))
+        return
+    position.initial_stop = result.stop_after(position.initial_stop)
+    if not result.is_income:
+        position.realised += result.realised
+    if result.position.symbol != position.symbol:
+        await _introduce(step, position.symbol, result.position.symbol)
+    _write(position, result.position)
+
+
+def _write(position: Position, after: OpenPosition) -> None:
+    position.symbol = after.symbol
+    position.shares = after.shares
+    position.entry_price = after.entry_price
+    position.stop = after.stop
+    position.target = after.target
+    position.low_since = after.low_since
+    position.high_since = after.high_since
+    position.last_close = after.last_close
+
+
+async def _introduce(step: Step, old: str, new: str) -> None:
+    """The instrument of a new symbol, which is the old one's."""
+    known = await step.database.get(Instrument, old)
+    if known is not None:
+        await step.memory.store_instruments(
+            [
+                Instrument(
+                    symbol=new,
+                    name=known.name,
+                    sector=known.sector,
+                    industry=known.industry,
+                    asset_type=known.asset_type,
+                )
+            ]
+        )
+
+
+def _paid_out(before: OpenPosition, result: Applied, session: date) -> ExitFill:
+    """A holding that became less than one share: no order and no fee, its cash is booked with the action."""
+    price = to_price(result.cash / before.shares)
+    return ExitFill(
+        symbol=before.symbol,
+        session=session,
+        reason=ExitReason.CORPORATE_ACTION,
+        shares=before.shares,
+        price=price,
+        reference=price,
+        amount=result.cash,
+        fee=Decimal("0.00"),
+        low=price,
+        high=price,
+    )
+
+
+def _row(
+    step: Step,
+    action: CorporateAction,
+    note: str,
+    *,
+    applied_session: date | None = None,
+    late: bool = False,
+) -> CorporateActionRow:
+    return CorporateActionRow(
+        symbol=action.symbol,
+        ex_date=action.ex_date,
+        kind=action.kind,
+        value=action.value,
+        new_symbol=action.new_symbol,
+        source=action.source,
+        applied_session=applied_session,
+        late=late,
+        note=note,
+        created_at=step.now,
+    )
+
+
+async def _void_entries(step: Step) -> list[str]:
+    """End the entries of this open whose prices mean something else by now; the reasons."""
+    reasons: list[str] = []
+    for approval in await step.ledger.approvals_for(step.session):
+        if step.actions is None or approval.state not in (ApprovalState.PENDING, ApprovalState.APPROVED):
+            continue
+        since = [
+            action
+            for action in step.actions.of(approval.symbol)
+            if approval.created_session < action.ex_date <= step.session
+        ]
+        decision = pending_after(approval.symbol, since, approval.close)
+        if decision.keep:
+            continue
+        order = await step.ledger.entry_order(approval)
+        if order is None:
+            approval.state = ApprovalState.EXPIRED
+            approval.decision_reason = decision.reason
+            approval.effective_at = None  # nothing is left to take effect
+            step.database.add(
+                verdict_of(
+                    approval,
+                    VerdictVerb.EXPIRED,
+                    by="the desk",
+                    reason=decision.reason,
+                    now=step.wall_now,
+                )
+            )
+        elif order.state is OrderState.RESTING:
+            order.state = OrderState.SKIPPED
+            order.note = f"void: {decision.reason}"
+        else:
+            continue
+        reasons.append(decision.reason)
+    return reasons
