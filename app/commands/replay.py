@@ -211,7 +211,15 @@ def _sentences(report: ReplayReport) -> str:
         f"equity {report.start_equity:,.2f} to {report.final_equity:,.2f} dollars, "
         f"worst drawdown {report.max_drawdown:.1%}",
         f"trades {report.trades}, won {won}, mean {mean}; regime switches {report.regime_switches}",
+        f"dividends {report.dividends:,.2f}; slippage: {_slippage(report)}",
         *(f"benchmark {name}: {value:,.2f}" for name, value in report.benchmarks.items()),
         "denied: " + (", ".join(f"{name} {count}" for name, count in report.denials.items()) or "nothing"),
     ]
     return "\n".join(lines)
+
+
+def _slippage(report: ReplayReport) -> str:
+    cost = report.slippage.shortfall
+    if cost.mean is None:
+        return report.slippage.verdict
+    return f"{cost.mean:+.1f} bps from the proposal's close to the fill. {report.slippage.verdict}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date
 from decimal import Decimal
 
@@ -11,10 +11,11 @@ import psycopg
 
 from agents.market.bars import AssetType
 from agents.market.history import HistoryPack
-from storage.records import to_cents
+from agents.trading.benchmarks import BenchmarkInputs, benchmarks, closes_of
+from agents.trading.slippage import SlippageRecord, SlippageSummary, measure, summarise
+from storage.records import ActionKind, OrderSide
 from storage.rows import fetch_all, fetch_one
 
-EQUAL_WEIGHT = "equal_weight_universe"
 SURVIVORS = "survivors"
 
 
@@ -33,7 +34,9 @@ class ReplayReport:
     start_equity: Decimal
     final_equity: Decimal
     max_drawdown: float
-    benchmarks: Mapping[str, Decimal]  # final equity of buying and holding from the first session's close
+    dividends: Decimal  # received; in the equity, in no trade's result
+    benchmarks: Mapping[str, Decimal]  # final equity of the same money from the first session's close
+    slippage: SlippageSummary  # of the entries, from the proposal's close
     regime_switches: int
     denials: Mapping[str, int]
     seconds: float
@@ -53,6 +56,24 @@ class _Totals:
     mean_r: float | None
     max_drawdown: float
     regime_switches: int
+    dividends: Decimal
+
+
+@dataclass(frozen=True)
+class _Exposure:
+    session: date
+    exposure: float
+
+
+@dataclass(frozen=True)
+class _EntryFill:
+    symbol: str
+    session: date
+    shares: int
+    decision_close: Decimal
+    reference: Decimal
+    fill: Decimal
+    assumed_bps: float
 
 
 @dataclass(frozen=True)
@@ -66,7 +87,10 @@ def read_report(conninfo: str, pack: HistoryPack, seconds: float) -> ReplayRepor
     with psycopg.connect(conninfo, autocommit=True, connect_timeout=10) as connection:
         totals = fetch_one(connection, _Totals, _TOTALS)
         denials = fetch_all(connection, _Denial, _DENIALS)
+        exposure = {row.session: row.exposure for row in fetch_all(connection, _Exposure, _EXPOSURE)}
+        fills = fetch_all(connection, _EntryFill, _ENTRIES)
     assert totals is not None  # the desk was founded before it ran
+    inputs = _inputs(pack, totals, exposure, pack.view(totals.last_session).index_symbol or "")
     return ReplayReport(
         desk=totals.name,
         stamps=(SURVIVORS,) if totals.survivors else (),
@@ -79,34 +103,39 @@ def read_report(conninfo: str, pack: HistoryPack, seconds: float) -> ReplayRepor
         start_equity=totals.start_equity,
         final_equity=totals.final_equity,
         max_drawdown=totals.max_drawdown,
-        benchmarks=benchmarks(pack, totals.first_session, totals.last_session, totals.start_equity),
+        dividends=totals.dividends,
+        benchmarks={found.name: found.final_equity for found in benchmarks(inputs)},
+        slippage=summarise(_measured(fill) for fill in fills),
         regime_switches=totals.regime_switches,
         denials={denial.name: denial.count for denial in denials},
         seconds=round(seconds, 2),
     )
 
 
-def benchmarks(pack: HistoryPack, first: date, last: date, start: Decimal) -> dict[str, Decimal]:
-    """Buying and holding from the first close to the last: every stock in equal parts, then the index.
+def _measured(entry: _EntryFill) -> SlippageRecord:
+    return measure(**asdict(entry), side=OrderSide.BUY, simulated=True)
 
-    Stocks that have no close on the first session are left out; prices only, no dividends.
-    """
+
+def _inputs(
+    pack: HistoryPack, totals: _Totals, exposure: Mapping[date, float], index: str
+) -> BenchmarkInputs:
+    """What the same money could have bought, over the desk's own sessions."""
     stocks = [symbol for symbol, known in pack.instruments.items() if known.asset_type is AssetType.STOCK]
-    growths = [growth for symbol in stocks if (growth := _growth(pack, symbol, first, last)) is not None]
-    found = {}
-    if growths:
-        found[EQUAL_WEIGHT] = to_cents(start * Decimal(str(sum(growths) / len(growths))))
-    index = pack.view(last).index_symbol
-    growth = _growth(pack, index, first, last) if index else None
-    if index and growth is not None:
-        found[f"{index} price only"] = to_cents(start * Decimal(str(growth)))
-    return found
-
-
-def _growth(pack: HistoryPack, symbol: str, first: date, last: date) -> float | None:
-    bought = pack.bars(symbol).on(first)
-    sold = pack.bars(symbol).upto(last).last
-    return sold.close / bought.close if bought and sold else None
+    paid = {
+        action.ex_date: float(action.amount)
+        for action in pack.actions.of(index)
+        if action.kind is ActionKind.DIVIDEND
+    }
+    return BenchmarkInputs(
+        sessions=tuple(pack.sessions(totals.first_session, totals.last_session)),
+        start=totals.start_equity,
+        index_symbol=index,
+        index_closes=closes_of(pack.bars(index)),
+        exposure=exposure,
+        universe={symbol: closes_of(pack.bars(symbol)) for symbol in stocks},
+        dividends=paid or None,
+        survivors=totals.survivors,
+    )
 
 
 _TOTALS = """
@@ -119,7 +148,8 @@ _TOTALS = """
            (select coalesce(max(drawdown), 0) from equity) as max_drawdown,
            (select count(*) from (select direction, lag(direction) over (order by session) as before
                                     from regime_readings) changes
-             where before <> direction) as regime_switches
+             where before <> direction) as regime_switches,
+           (select coalesce(sum(amount), 0) from cash_events where kind = 'dividend') as dividends
       from desk
 """
 
@@ -127,4 +157,16 @@ _DENIALS = """
     select denied_by as name, count(*) as count
       from (select denied_by from deliberations union all select denied_by from orders) denials
      where denied_by is not null group by 1 order by 1
+"""
+
+_EXPOSURE = "select session, (positions_value / nullif(equity, 0))::float8 as exposure from equity"
+
+_ENTRIES = """
+    select f.symbol, f.session, f.shares, a.close as decision_close, f.reference_price as reference,
+           f.price as fill, (v.costs ->> 'market_bps')::float8 as assumed_bps
+      from fills f
+      join orders o on o.id = f.order_id
+      join approvals a on a.id = o.approval_id
+      join parameter_versions v on v.version = a.parameters_version
+     where f.side = 'buy' order by f.session, f.symbol
 """

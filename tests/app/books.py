@@ -102,11 +102,16 @@ _PROMISES = {
             or sum(c.amount) + f.fee
                <> round(f.price * f.shares, 2) * case f.side when 'buy' then -1 else 1 end
     """,
-    "a position is one buy, and once closed one sell of the same size": """
+    "a position is one buy, and once closed one sell of what it holds": """
         select p.id from positions p
           left join fills b on b.position_id = p.id and b.side = 'buy'
           left join fills s on s.position_id = p.id and s.side = 'sell'
-         where b.shares is distinct from p.shares
+         where b.id is null
+            or (b.shares <> p.shares and not exists (
+                   select 1 from corporate_actions a
+                    where a.symbol = p.symbol and a.kind = 'split'
+                      and a.applied_session > p.entry_session
+                      and a.applied_session <= coalesce(p.closed_session, 'infinity')))
             or (p.state = 'closed') <> (s.id is not null)
             or (s.id is not null and s.shares <> p.shares)
     """,
@@ -116,7 +121,8 @@ _PROMISES = {
     """,
     "an outcome's profit is what its cash events say": """
         select t.id, t.pnl from trade_outcomes t
-          join fills f on f.position_id = t.position_id join cash_events c on c.fill_id = f.id
+          join cash_events c on c.fill_id in (select id from fills where position_id = t.position_id)
+                             or (c.position_id = t.position_id and c.kind = 'cash_in_lieu')
          group by t.id, t.pnl having sum(c.amount) <> t.pnl
     """,
     "no entry without an approval that had taken effect, inside its band, size and risk": """
