@@ -40,6 +40,19 @@ from storage.records import (
 
 
 @dataclass(frozen=True, kw_only=True)
+class StoredBar:
+    """A settled daily bar: prices in dollars (points for an index), None where the source had none."""
+
+    symbol: str
+    session: date
+    open: Decimal | None
+    high: Decimal | None
+    low: Decimal | None
+    close: Decimal | None
+    volume: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class StoredThesis:
     """What research said of one symbol; confidence 0-100."""
 
@@ -91,7 +104,7 @@ class AgentMemory:
             ]
             await self._session.execute(insert(Instrument).values(rows).on_conflict_do_nothing())
 
-    async def store_bars(self, bars: Sequence[Bar]) -> None:
+    async def store_bars(self, bars: Sequence[StoredBar]) -> None:
         """COPY settled bars in; psycopg.errors.UniqueViolation when one is there already."""
         pooled = await (await self._session.connection()).get_raw_connection()
         connection = cast("psycopg.AsyncConnection[object]", pooled.driver_connection)

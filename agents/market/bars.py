@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import InitVar, dataclass, field
 from datetime import date
 from enum import StrEnum
+from math import isnan
 from types import MappingProxyType
 from typing import Self
 
@@ -124,18 +125,19 @@ class Bars:
         return self._bar(index)
 
     def _bar(self, index: int) -> Bar | None:
-        prices = (self.open[index], self.high[index], self.low[index], self.close[index])
-        if np.isnan(prices).any():
+        prices = [float(column[index]) for column in (self.open, self.high, self.low, self.close)]
+        if any(map(isnan, prices)):
             return None
-        shares = self.volume[index]
+        opened, high, low, close = prices
+        shares = float(self.volume[index])
         return Bar(
             symbol=self.symbol,
             session=self.sessions[index].item(),
-            open=float(prices[0]),
-            high=float(prices[1]),
-            low=float(prices[2]),
-            close=float(prices[3]),
-            volume=0 if np.isnan(shares) else int(shares),
+            open=opened,
+            high=high,
+            low=low,
+            close=close,
+            volume=0 if isnan(shares) else int(shares),
         )
 
 

@@ -9,8 +9,9 @@ from agents.trading.broker import ExitFill, exit_on_bar, exit_without_bar
 from agents.trading.corporate import StopHold, release, suspected_split
 from app.runtime.actions import live_through_actions
 from app.runtime.closing import close_trade
-from app.runtime.step import Step, StepResult, held
-from storage.models import Bar, Equity, Fill, Order, Position
+from app.runtime.step import Step, StepResult, held, stored
+from storage.memory import StoredBar
+from storage.models import Equity, Fill, Order, Position
 from storage.records import OrderSide, OrderState, to_price, uuid7
 
 
@@ -52,8 +53,8 @@ async def settle(step: Step) -> StepResult:
 
 async def settle_late(step: Step) -> StepResult:
     """Store the session's bars that were not there when it settled; settled prices stay."""
-    stored = await step.memory.symbols_with_bar(step.session)
-    found = (_bar_row(step, symbol) for symbol in step.view.instruments if symbol not in stored)
+    known = await step.memory.symbols_with_bar(step.session)
+    found = (_bar_row(step, symbol) for symbol in step.view.instruments if symbol not in known)
     late = [bar for bar in found if bar is not None]
     await step.memory.store_bars(late)
     return StepResult(f"{len(late)} late bars" if late else "no bar came late", {"bars": len(late)})
@@ -97,19 +98,9 @@ def _exit_in_doubt(step: Step, position: OpenPosition, bar: MarketBar | None) ->
     return min(on_bar, without, key=lambda leaving: leaving.price)
 
 
-def _bar_row(step: Step, symbol: str) -> Bar | None:
+def _bar_row(step: Step, symbol: str) -> StoredBar | None:
     bar = step.view.bars(symbol).on(step.session)
-    if bar is None:
-        return None
-    return Bar(
-        symbol=symbol,
-        session=bar.session,
-        open=to_price(bar.open),
-        high=to_price(bar.high),
-        low=to_price(bar.low),
-        close=to_price(bar.close),
-        volume=bar.volume,
-    )
+    return None if bar is None else stored(bar)
 
 
 async def _mark(step: Step, positions: list[OpenPosition]) -> Equity:

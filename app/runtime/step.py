@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from agents.base import EVERYBODY, Attendance
 from agents.market.actions import Actions
+from agents.market.bars import Bar as MarketBar
 from agents.market.bars import MarketView
 from agents.market.indicators import Technicals
 from agents.orchestrator import AgentOrchestrator
@@ -22,10 +23,10 @@ from agents.trading.screener import ScreenResult, ScreenRules
 from agents.trading.setups import Setups
 from storage.journal import Journal
 from storage.ledger import Ledger
-from storage.memory import AgentMemory
+from storage.memory import AgentMemory, StoredBar
 from storage.models import Position
 from storage.models.base import Json
-from storage.records import DeskKind, SetupType
+from storage.records import DeskKind, SetupType, to_price
 
 PARAMETERS = ("setups", "regime_policy", "protections")  # names of DeskParts
 
@@ -111,6 +112,19 @@ def held(position: Position) -> OpenPosition:
         high_since=position.high_since,
         last_close=position.last_close,
         last_session=position.last_session,
+    )
+
+
+def stored(bar: MarketBar) -> StoredBar:
+    """A bar of the market as it is kept."""
+    return StoredBar(
+        symbol=bar.symbol,
+        session=bar.session,
+        open=to_price(bar.open),
+        high=to_price(bar.high),
+        low=to_price(bar.low),
+        close=to_price(bar.close),
+        volume=bar.volume,
     )
 
 

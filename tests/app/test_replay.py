@@ -92,6 +92,7 @@ async def test_the_clock_stands_still_until_a_human_answers(
             desk.approve, asked.id, digest=asked.digest, typed_id=asked.short_id, operator=OPERATOR
         )
         assert again.accepted
+        await _reject_what_waits(desk)
         while (filled := (await _snapshot(desk)).positions) == ():
             await asyncio.sleep(0.05)
     stop.set()
@@ -184,6 +185,15 @@ async def _first_pending(desk: Desk) -> ApprovalRow:
     return pending[0]
 
 
+async def _reject_what_waits(desk: Desk) -> None:
+    """The clock stands still as long as anything is unanswered."""
+    for other in (await _snapshot(desk)).pending:
+        receipt = await asyncio.to_thread(
+            desk.reject, other.id, digest=other.digest, reason="", operator=OPERATOR
+        )
+        assert receipt.accepted
+
+
 async def _snapshot(desk: Desk) -> DeskSnapshot:
     snapshot = await asyncio.to_thread(desk.snapshot)
     assert snapshot is not None
@@ -204,6 +214,7 @@ async def test_terms_changed_after_the_verdict_are_not_traded(
             desk.approve, asked.id, digest=asked.digest, typed_id=asked.short_id, operator=OPERATOR
         )
         await asyncio.to_thread(_enlarge, conninfo, asked)
+        await _reject_what_waits(desk)
         while not (row := _row(await _snapshot(desk), asked)).order_state:
             await asyncio.sleep(0.05)
         while (row := _row(await _snapshot(desk), asked)).order_state is OrderState.RESTING:
@@ -251,7 +262,8 @@ async def test_everything_said_about_a_proposal_stays_on_record(
 async def test_a_trade_keeps_the_parameters_it_was_made_with(
     databases: EmbeddedDatabases, sample: HistoryPack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    conninfo, run = await prepare(databases, sample, FIRST, LAST, desk="tuned")
+    last = date(2007, 2, 28)
+    conninfo, run = await prepare(databases, sample, FIRST, last, desk="tuned")
     stop = asyncio.Event()
     running = asyncio.create_task(run.run(stop))
     with Desk(conninfo) as desk:
@@ -260,7 +272,7 @@ async def test_a_trade_keeps_the_parameters_it_was_made_with(
     stop.set()
     await running
     monkeypatch.setenv("QUORUM_SETUPS__OVERSOLD_BOUNCE__STOP_ATR", "3.5")
-    _, run = await prepare(databases, sample, FIRST, LAST, desk="tuned")
+    _, run = await prepare(databases, sample, FIRST, last, desk="tuned")
     assert await run.run(asyncio.Event())
     with psycopg.connect(conninfo) as connection:
         made = connection.execute(
