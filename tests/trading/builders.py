@@ -33,7 +33,7 @@ ENTRY = date(2024, 3, 8)
 NO_EARNINGS = EarningsDate(status=EarningsStatus.CONFIRMED, session=date(2024, 5, 2))
 NO_COSTS = Costs(market_bps=0, stop_bps=0, commission_usd=Decimal(0))
 
-# Close 100, ATR 2, RSI 30, in an uptrend: the default plan is band 99-101, stop 96, target 106.
+# Close 100, ATR 2, RSI 30, in an uptrend: the default plan is band 99-101, stop 96, target 108.5.
 PULLBACK = Technicals(
     session=SIGNAL,
     bars=300,
@@ -182,7 +182,7 @@ def terms(*, max_shares: int = 100, max_risk: str = "500.00", limits: Limits | N
         min_entry=Decimal("99"),
         max_entry=Decimal("101"),
         stop=Decimal("96"),
-        target=Decimal("106"),
+        target=Decimal("108.5"),
         max_shares=max_shares,
         max_risk=Decimal(max_risk),
         max_hold=10,

@@ -321,10 +321,16 @@ def test_a_fill_too_near_its_target_is_denied() -> None:
     def fill(limits: Limits) -> Sized | Denied:
         return recheck_at_fill(terms(), Decimal("100.50"), candidate(), book(), limits, NO_COSTS)
 
-    assert isinstance(fill(Limits()), Sized)  # 5.50 to win, 4.50 to lose
-    refused = fill(Limits(min_reward_risk=1.5))
+    assert isinstance(fill(Limits()), Sized)  # 8 to win, 4.50 to lose
+    refused = fill(Limits(min_reward_risk=2))
     assert isinstance(refused, Denied)
-    assert (refused.limit, refused.reason) == ("reward_risk", "the target is 1.22 times the risk, least 1.5")
+    assert (refused.limit, refused.reason) == ("reward_risk", "the target is 1.78 times the risk, least 2")
+
+
+def test_a_plan_is_measured_from_its_highest_entry() -> None:
+    assert check(sized(book()), "reward_risk").after == 1.5  # 101 to 108.50, stop 96
+    refused = denied(book(), Limits(min_reward_risk=1.6))
+    assert (refused.limit, refused.reason) == ("reward_risk", "the target is 1.50 times the risk, least 1.6")
 
 
 def test_the_facts_of_another_symbol_or_session_are_a_bug_of_the_caller() -> None:

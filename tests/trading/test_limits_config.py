@@ -37,7 +37,7 @@ def test_the_defaults_are_the_rules_on_the_page() -> None:
         "ladder_stop": 0.12,
         "ladder_halt": 0.15,
         "probation_trades": 20.0,
-        "min_reward_risk": 1.0,
+        "min_reward_risk": 1.5,
         "earnings_sessions": 3.0,
         "earnings_margin": 2.0,
         "earnings_unknown_scale": 0.5,

@@ -107,10 +107,10 @@ class Limits(BaseModel):
         20, ge=20, le=200, description="Trades closed at quarter size after the desk is re-armed"
     )
     min_reward_risk: float = Field(
-        1.0,
+        1.5,
         ge=1,
         le=4,
-        description="Least target minus price over price minus stop, at the close and at the fill",
+        description="Least target minus price over price minus stop, at the highest entry and at the fill",
     )
     earnings_sessions: int = Field(
         3, ge=3, le=20, description="Sessions before known earnings, and their own, without an entry"

@@ -54,9 +54,8 @@ def size_entry(
     """The most whole shares every limit allows if the entry fills at `max_entry` and the stop holds.
 
     `risk_scale` multiplies the shares after all limits, together with the drawdown ladder's scale and that of
-    unknown earnings, so half is half whichever limit bound. Reward and risk are measured here from the price
-    of the band nearest the signal's close, at the fill from the price paid: a default bounce aims at 1.5 R
-    from the close, which is 1.0 at the highest entry. ValueError unless the scale lies in (0, 1] and the
+    unknown earnings, so half is half whichever limit bound. Reward and risk are measured here from the
+    highest entry, at the fill from the price paid. ValueError unless the scale lies in (0, 1] and the
     candidate is the plan's symbol.
     """
     if not 0 < risk_scale <= 1:
@@ -67,7 +66,7 @@ def size_entry(
         candidate=candidate,
         price=plan.max_entry,
         stop=plan.stop,
-        reward_risk=_reward_risk(plan.target, _nearest_to_close(plan), plan.stop),
+        reward_risk=_reward_risk(plan.target, plan.max_entry, plan.stop),
         book=book,
         limits=limits,
         costs=costs,
@@ -155,10 +154,6 @@ def _whole(room: Decimal, unit: Decimal) -> int:
     """The most shares whose amount still fits after it has been rounded up to the cent."""
     cents = room.quantize(Decimal("0.01"), rounding=ROUND_FLOOR)
     return max(int(cents // unit), 0)
-
-
-def _nearest_to_close(plan: SetupPlan) -> Decimal:
-    return min(max(plan.close, plan.min_entry), plan.max_entry)
 
 
 def _reward_risk(target: Decimal, price: Decimal, stop: Decimal) -> Decimal:
