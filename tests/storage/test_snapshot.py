@@ -413,6 +413,8 @@ def test_equity_comes_oldest_first(founded: str) -> None:
         heat=0.0035,
         drawdown=0.0,
         day_return=0.001,
+        unsettled=Decimal(0),
+        settles_on=None,
     )
 
 

@@ -20,6 +20,7 @@ from agents.trading.limits import (
     EarningsDate,
     EarningsStatus,
     Exposure,
+    KellyCap,
     LadderState,
     Limits,
     Lock,
@@ -124,7 +125,7 @@ def candidate(
     worst_gap: float | None = 0.05,
     daily_volatility: float | None = 0.015,
     earnings: EarningsDate = NO_EARNINGS,
-    kelly_risk: float | None = None,
+    kelly: KellyCap | None = None,
 ) -> Candidate:
     """Liquid and calm: nothing about it binds before the risk a trade does."""
     return Candidate(
@@ -135,7 +136,7 @@ def candidate(
         worst_gap=worst_gap,
         daily_volatility=daily_volatility,
         earnings=earnings,
-        kelly_risk=kelly_risk,
+        kelly=kelly,
     )
 
 
@@ -206,6 +207,7 @@ def position(*, shares: int = 100) -> OpenPosition:
         entry_price=Decimal(100),
         entry_fee=Decimal("1.00"),
         stop=Decimal(96),
+        initial_stop=Decimal(96),
         target=Decimal(106),
         max_hold=10,
         low_since=Decimal(100),

@@ -21,6 +21,7 @@ def is_tighter_or_equal(name: str, one: Any, other: Any) -> bool:
 def test_the_defaults_are_the_rules_on_the_page() -> None:
     assert Limits().in_force() == {
         "risk_per_trade": 0.005,
+        "kelly_floor": 0.0005,
         "heat": 0.06,
         "heat_adjusted": 0.04,
         "volatility_target": 0.004,

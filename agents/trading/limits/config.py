@@ -41,6 +41,13 @@ class Limits(BaseModel):
     risk_per_trade: float = Field(
         0.005, gt=0, le=0.0075, description="Most that one trade may lose at its stop, fraction of equity"
     )
+    kelly_floor: float = Field(
+        0.0005,
+        ge=0,
+        le=0.001,
+        description="What a trade may risk where a quarter of Kelly over its setup's record of 30 outcomes "
+        "or more says less, so that the setup can still prove itself; 0 gives it up, fraction of equity",
+    )
     heat: float = Field(
         0.06, gt=0, le=0.06, description="Most that all open and reserved trades may lose, fraction of equity"
     )

@@ -7,6 +7,7 @@ from agents.trading.costs import Costs, ceil_to_cents
 from agents.trading.limits.book import BookView, Candidate
 from agents.trading.limits.checks import (
     ADV,
+    KELLY,
     RISK_PER_TRADE,
     Asked,
     Room,
@@ -143,8 +144,11 @@ def _size(
 
 def _no_room(asked: Asked, binding: str, room: Room, scale: Decimal) -> str:
     left = f"{binding} leaves {max(room.left, Decimal(0)):.2f} {room.unit}"
-    if binding == RISK_PER_TRADE and asked.risk_limit < asked.limits.risk_per_trade:
-        left += f" (its record allows {asked.risk_limit:.2%} of equity)"
+    kelly = asked.candidate.kelly
+    if binding == KELLY and kelly is not None:
+        if not asked.kelly_limit:
+            return f"no edge in {kelly.trades} trades of the setup"
+        left += f" ({kelly.trades} trades of the setup allow {kelly.risk:.3%} of equity)"
     if _whole(room.left, room.share) < 1:
         return f"{left}, one share needs {room.needs()}"
     return f"{left}, {scale:.0%} of what they carry is less than one share"
