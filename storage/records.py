@@ -292,7 +292,7 @@ class LimitSource(StrEnum):
 class LimitInForce:
     """One limit as it stands for the next entry; `used` is None where only a single trade can use it.
 
-    `bound` is the widest value it can be set to, None where it is no setting. Units are those of a LimitCheck.
+    `bound` is the widest value it can be set to, None where it is no setting. Units as in a LimitCheck.
     """
 
     name: str

@@ -234,6 +234,22 @@ class LadderRow:
         """Whether nothing is entered until a human re-arms the desk or it recovers."""
         return self.rung in (Rung.NO_ENTRIES, Rung.HALT)
 
+    @property
+    def at_full_size(self) -> bool:
+        return self.rung is Rung.FULL and not self.probation_left
+
+    @property
+    def words(self) -> str:
+        """The same on every screen: "quarter size, 12 trades of probation left, 0.4% below its high"."""
+        if self.halted_since is not None:
+            where = f"HALTED since {self.halted_since}"
+        elif self.stopped:
+            where = str(self.rung)
+        else:
+            where = f"{Rung.QUARTER if self.probation_left else self.rung} size"
+        probation = f", {self.probation_left} trades of probation left" if self.probation_left else ""
+        return f"{where}{probation}, {self.drawdown:.1%} below its high"
+
 
 @dataclass(frozen=True, kw_only=True)
 class LimitsRow:

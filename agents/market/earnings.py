@@ -7,7 +7,7 @@ from typing import Protocol
 
 @dataclass(frozen=True, kw_only=True)
 class Announcement:
-    """A company reports on `session`, before its open or after its close; `confirmed` by the company itself."""
+    """A company reports on `session`, before the open or after the close; `confirmed` by itself."""
 
     session: date
     confirmed: bool

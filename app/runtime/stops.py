@@ -26,6 +26,6 @@ async def tighten_stops(step: Step, before: RegimeReading | None, now: RegimeRea
             position.stop, readings.close, readings.atr14, stop_atr=step.parts.regime_policy.stop_atr
         )
         if stop > position.stop:
-            raised.append(f"{position.symbol} {position.stop} to {stop}")
+            raised.append(f"{position.symbol} {position.stop:.2f} to {stop:.2f}")
             position.stop = stop
     return raised

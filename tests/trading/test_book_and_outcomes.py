@@ -77,9 +77,9 @@ def test_a_time_exit_has_lived_through_its_whole_bar() -> None:
 
 def test_a_raised_stop_ends_the_trade_for_its_own_reason_and_moves_no_r() -> None:
     raised = replace(position(), stop=Decimal(101))
-    assert (raised.heat, raised.initial_risk) == (0, 4)  # what the stop saves is no risk any more
+    assert [raised.heat, raised.initial_risk] == [0, 4]  # what the stop saves is no risk any more
     fill = exit_of(raised, bar(103, 104, 100, 102), NO_COSTS)
-    assert (fill.reason, fill.price) == (ExitReason.REGIME_CHANGE, 101)
+    assert (fill.reason, fill.price) == (ExitReason.REGIME_CHANGE, Decimal(101))
     result = outcome(replace(raised, entry_fee=Decimal(0)), fill)
     assert (result.pnl, result.r_multiple) == (Decimal("100.00"), 0.25)
     assert exit_of(position(), bar(99, 99, 95, 95), NO_COSTS).reason is ExitReason.STOP_LOSS
@@ -89,8 +89,8 @@ def test_a_position_is_sold_or_halved_at_the_close_before_earnings() -> None:
     today = bar(101, 104, 99, 102)
     whole = sale_before_earnings(position(shares=7), today, HoldAction.EXIT, NO_COSTS)
     assert whole is not None
-    assert (whole.shares, whole.price, whole.reason) == (7, 102, ExitReason.EARNINGS)
-    assert (whole.low, whole.high) == (99, 104)
+    assert (whole.shares, whole.price, whole.reason) == (7, Decimal(102), ExitReason.EARNINGS)
+    assert [whole.low, whole.high] == [99, 104]
     half = sale_before_earnings(position(shares=7), today, HoldAction.HALVE, NO_COSTS)
     assert half is not None
     assert half.shares == 4
@@ -107,7 +107,7 @@ def test_a_halved_trade_is_one_trade_measured_on_all_it_bought() -> None:
     assert part is not None
     realised = realised_by(start, part)
     rest = start.without(part.shares, part.fee)
-    assert (realised, rest.shares, rest.sold_shares) == (Decimal("100.00"), 50, 50)
+    assert [realised, rest.shares, rest.sold_shares] == [100, 50, 50]
     result = outcome(rest, exit_of(rest, bar(99, 99, 95, 95), NO_COSTS), realised=realised)
     assert (result.pnl, result.r_multiple, result.return_pct) == (Decimal("-100.00"), -0.25, -0.01)
 

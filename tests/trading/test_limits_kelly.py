@@ -31,7 +31,8 @@ def test_the_shrinkage_of_a_sharpe_ratio() -> None:
 def test_the_risk_a_record_allows() -> None:
     allowed = kelly_cap(record())
     assert allowed is not None
-    assert (allowed.risk, allowed.trades) == (pytest.approx(0.8 * 0.04375), 100)
+    assert allowed.risk == pytest.approx(0.8 * 0.04375)
+    assert allowed.trades == 100
     assert kelly_cap(record(trades=29)) is None
     assert kelly_cap(None) is None
     nothing = KellyCap(risk=0.0, trades=100)
