@@ -1,7 +1,7 @@
 """One deliberation: who is asked, how they vote, what the limits leave, and what goes to the human."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 from agents.base import EVERYBODY, Abstention, Attendance, BaseAgent, Report, Vote, stance_of, together
@@ -11,7 +11,16 @@ from agents.roles.research import ResearchContext, ResearchThesis
 from agents.roles.risk_manager import RiskContext, RiskVerdict
 from agents.roles.strategy_builder import StrategyContext, StrategyVerdict
 from agents.trading.costs import Costs
-from agents.trading.limits import BookView, Candidate, Denied, Limits, Sized, risky_reasons, size_entry
+from agents.trading.limits import (
+    BookView,
+    Candidate,
+    Denied,
+    KellyCap,
+    Limits,
+    Sized,
+    risky_reasons,
+    size_entry,
+)
 from agents.trading.screener import Screened
 from agents.trading.setups import SetupPlan, Setups
 from storage.records import Direction, LimitCheck, SetupType, Stance, TradeTerms, Volatility
@@ -42,6 +51,7 @@ class Briefing:
     parameters_version: int
     limits: Limits
     costs: Costs
+    kelly: Mapping[SetupType, KellyCap] = field(default_factory=dict)  # by setup, where there is a record
     attendance: Attendance = EVERYBODY
 
 
@@ -184,7 +194,7 @@ class AgentOrchestrator:
     async def _size(self, question: Deliberation, plan: SetupPlan, briefing: Briefing) -> Deliberation:
         """Limits first, then the risk manager, then the limits again on the smaller trade."""
         book, limits, costs = briefing.book, briefing.limits, briefing.costs
-        facts = briefing.facts[plan.symbol]
+        facts = replace(briefing.facts[plan.symbol], kelly=briefing.kelly.get(plan.setup_type))
         sized = size_entry(plan, facts, book, limits, costs)
         if isinstance(sized, Denied):
             return _denied(replace(question, checks=sized.checks), sized.limit, f"Denied: {sized.reason}.")

@@ -201,6 +201,27 @@ def stop(
     stop_desk(desk, wait)
 
 
+@app.command()
+@one_line
+def limits(desk: MainDeskOption = None, as_json: JsonOption = False) -> None:
+    """List the limits in force: value, hard bound, what is used and left of each, and who set it."""
+    from app.commands.limits import print_limits
+
+    print_limits(desk, as_object=as_json)
+
+
+@app.command()
+@one_line
+def rearm(
+    reason: Annotated[str, typer.Option("--reason", help="Why the desk may trade again; it is kept.")],
+    desk: MainDeskOption = None,
+) -> None:
+    """Let a desk trade again that its drawdown has stopped: at quarter size, with a new high-water mark."""
+    from app.commands.rearm import rearm_desk
+
+    rearm_desk(desk, reason)
+
+
 @agents.callback(invoke_without_command=True)
 @one_line
 def agents_list(context: typer.Context, desk: MainDeskOption = None, as_json: JsonOption = False) -> None:

@@ -1,4 +1,4 @@
-"""What an operator does to the desk as a machine: pause, resume and hurry agents, stop the runtimes.
+"""What an operator does to the desk: pause, resume and hurry agents, re-arm it, stop the runtimes.
 
 Each is one transaction with its row in `operations`; psycopg only, as everything a screen uses.
 """
@@ -10,12 +10,13 @@ from datetime import UTC, date, datetime
 
 import psycopg
 
-from storage.records import AgentName, CommandReceipt, OperationKind, Operator, RunState, Slot, uuid7
+from storage.records import AgentName, CommandReceipt, OperationKind, Operator, Rung, RunState, Slot, uuid7
 from storage.rows import fetch_one
 
 Connection = psycopg.Connection[tuple[object, ...]]
 
 CHANNEL = "quorum"
+STOPPED = (Rung.NO_ENTRIES, Rung.HALT)  # the rungs that only a human ends
 
 _LAST_RUN = """
     select r.id::text as id, r.slot, r.session, r.state, r.summary,
@@ -32,6 +33,23 @@ _ASK_AGAIN = """
            asked_by = %s, asked_at = clock_timestamp()
      where id = %s
 """
+
+
+_LADDER = """
+    select session, rung, drawdown, halted_since,
+           (select (limits ->> 'probation_trades')::int from parameter_versions
+             order by version desc limit 1) as probation_trades
+      from ladder_readings order by session desc limit 1
+"""
+
+
+@dataclass(frozen=True)
+class _Ladder:
+    session: date
+    rung: Rung
+    drawdown: float
+    halted_since: date | None
+    probation_trades: int
 
 
 @dataclass(frozen=True)
@@ -96,6 +114,38 @@ def run_agent_now(connection: Connection, agent: AgentName, operator: Operator) 
             return _refused(f"{what} is done, and nothing is done twice{_next(last.next_due_at)}")
         connection.execute(_ASK_AGAIN, [operator.name, last.id])
         return _taken(connection, OperationKind.RUN_NOW, operator, f"{what} asked to run now, for {agent}")
+
+
+def rearm(connection: Connection, reason: str, operator: Operator) -> CommandReceipt:
+    """Let a desk trade again that the drawdown ladder has stopped: a new high-water mark, and probation.
+
+    The mark is the last close; the reading of it is what the ladder will say of it from now on
+    (`ladder_state` in agents/trading/limits/ladder.py). Nothing but a stopped ladder can be re-armed.
+    """
+    with connection.transaction():
+        connection.execute("select from desk for update")  # a close that is being marked goes first
+        found = fetch_one(connection, _Ladder, _LADDER)
+        if found is None or found.rung not in STOPPED:
+            return _refused("nothing is halted")
+        since = f"halted since {found.halted_since}" if found.halted_since else f"{found.rung}"
+        connection.execute(
+            """insert into rearms (id, session, rearmed_by, rearmed_from, reason, created_at)
+               values (%s, %s, %s, %s, %s, clock_timestamp())""",
+            [uuid7(), found.session, operator.name, operator.origin, reason],
+        )
+        connection.execute(
+            """update ladder_readings
+                  set rung = 'full', drawdown = 0, halted_since = null, probation_left = %s
+                where session = %s""",
+            [found.probation_trades, found.session],
+        )
+        return _taken(
+            connection,
+            OperationKind.REARM,
+            operator,
+            f"re-armed ({since}, {found.drawdown:.1%} below its high): the close of {found.session} is the "
+            f"new high, {found.probation_trades} trades at quarter size; {reason}",
+        )
 
 
 def stop_runtimes(connection: Connection, operator: Operator) -> CommandReceipt:

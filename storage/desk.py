@@ -133,6 +133,9 @@ class Desk:
     def run_agent_now(self, agent: AgentName, *, operator: Operator) -> CommandReceipt:
         return control.run_agent_now(self._connected(), agent, operator)
 
+    def rearm(self, reason: str, *, operator: Operator) -> CommandReceipt:
+        return control.rearm(self._connected(), reason, operator)
+
     def stop_runtimes(self, *, operator: Operator) -> CommandReceipt:
         return control.stop_runtimes(self._connected(), operator)
 
@@ -188,7 +191,7 @@ class Desk:
                     "state": verdict,
                     "typed_id": typed_id if row.risky and verdict is ApprovalState.APPROVED else None,
                     "by": operator.name,
-                    "origin": _origin(operator),
+                    "origin": operator.origin,
                     "reason": reason,
                     "effective_at": effective_at,
                 },
@@ -226,11 +229,7 @@ def _record(
     connection: Connection, row: ApprovalRow, verb: VerdictVerb, operator: Operator, reason: str
 ) -> None:
     """Add to the list of everything ever said, which an undo does not shorten."""
-    connection.execute(_RECORD, [uuid7(), row.id, verb, row.digest, operator.name, _origin(operator), reason])
-
-
-def _origin(operator: Operator) -> str:
-    return " ".join(filter(None, (operator.tty, operator.ssh_origin)))
+    connection.execute(_RECORD, [uuid7(), row.id, verb, row.digest, operator.name, operator.origin, reason])
 
 
 def _announce(connection: Connection) -> None:

@@ -163,6 +163,18 @@ class AgentMemory:
         ).one()
         return int(row[0]), int(row[1])
 
+    async def setup_results(self, *, before: datetime) -> dict[SetupType, list[float]]:
+        """The results in R of the trades closed before an instant, by setup, in the order of their exits."""
+        rows = await self._session.execute(
+            select(TradeOutcome.setup_type, TradeOutcome.r_multiple)
+            .where(TradeOutcome.exit_time < before)
+            .order_by(TradeOutcome.exit_time, TradeOutcome.symbol)
+        )
+        results: dict[SetupType, list[float]] = {}
+        for setup, r in rows:
+            results.setdefault(setup, []).append(r)
+        return results
+
     async def trades_closed_since(self, first: date) -> Sequence[tuple[Position, TradeOutcome]]:
         """Every trade closed from the session `first` on, with its position."""
         rows = await self._session.execute(

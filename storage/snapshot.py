@@ -15,10 +15,12 @@ from storage.records import (
     Direction,
     ExitReason,
     LimitCheck,
+    LimitInForce,
     OperationKind,
     OrderState,
     Queue,
     Recommendation,
+    Rung,
     RunState,
     Slot,
     Stance,
@@ -208,6 +210,54 @@ class EquityRow:
     heat: float
     drawdown: float
     day_return: float
+    unsettled: Decimal  # of the cash: proceeds of sales that have not settled
+    settles_on: date | None  # when the first of them do
+
+    @property
+    def settled(self) -> Decimal:
+        """Cash that an entry may spend in a cash account."""
+        return self.cash - self.unsettled
+
+
+@dataclass(frozen=True, kw_only=True)
+class LadderRow:
+    """Where the drawdown ladder stands since the close of a session."""
+
+    session: date
+    rung: Rung
+    drawdown: float  # from the ladder's own high-water mark, time-weighted
+    halted_since: date | None
+    probation_left: int  # trades still to be closed at quarter size
+
+    @property
+    def stopped(self) -> bool:
+        """Whether nothing is entered until a human re-arms the desk or it recovers."""
+        return self.rung in (Rung.NO_ENTRIES, Rung.HALT)
+
+    @property
+    def at_full_size(self) -> bool:
+        return self.rung is Rung.FULL and not self.probation_left
+
+    @property
+    def words(self) -> str:
+        """The same on every screen: "quarter size, 12 trades of probation left, 0.4% below its high"."""
+        if self.halted_since is not None:
+            where = f"HALTED since {self.halted_since}"
+        elif self.stopped:
+            where = str(self.rung)
+        else:
+            where = f"{Rung.QUARTER if self.probation_left else self.rung} size"
+        probation = f", {self.probation_left} trades of probation left" if self.probation_left else ""
+        return f"{where}{probation}, {self.drawdown:.1%} below its high"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LimitsRow:
+    """The limits in force, as the engine worked them out in a run of that session."""
+
+    session: date
+    slot: Slot
+    limits: tuple[LimitInForce, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -278,6 +328,8 @@ class DeskSnapshot:
     positions: tuple[PositionRow, ...]
     trades: tuple[TradeRow, ...]  # latest first
     equity: tuple[EquityRow, ...]  # oldest first, up to 250
+    ladder: LadderRow | None  # None: no session has settled yet
+    limits: LimitsRow | None  # None: no evening has been reckoned yet
     agents: tuple[AgentRow, ...]
     runs: tuple[RunRow, ...]  # latest first
     leader: LeaderRow | None  # None: no runtime has ever led this desk

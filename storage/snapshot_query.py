@@ -15,10 +15,13 @@ from storage.records import (
     AgentName,
     ApprovalState,
     LimitCheck,
+    LimitInForce,
+    LimitSource,
     OrderState,
     Queue,
     Recommendation,
     SetupType,
+    Slot,
     Stance,
     TradeTerms,
 )
@@ -29,7 +32,9 @@ from storage.snapshot import (
     DeskHeader,
     DeskSnapshot,
     EquityRow,
+    LadderRow,
     LeaderRow,
+    LimitsRow,
     OperationRow,
     PositionRow,
     QueueRow,
@@ -70,6 +75,8 @@ def read_snapshot(connection: Connection) -> DeskSnapshot | None:
         positions=fetch_all(connection, PositionRow, _POSITIONS),
         trades=fetch_all(connection, TradeRow, _TRADES, [TRADES_SHOWN]),
         equity=fetch_all(connection, EquityRow, _EQUITY, [EQUITY_SHOWN])[::-1],
+        ladder=fetch_one(connection, LadderRow, _LADDER),
+        limits=_limits(connection),
         agents=fetch_all(connection, AgentRow, _AGENTS),
         runs=fetch_all(connection, RunRow, _RUNS, [RUNS_SHOWN]),
         leader=fetch_one(connection, LeaderRow, _LEADER),
@@ -149,6 +156,13 @@ class _Count:
 
 
 @dataclass(frozen=True)
+class _Limits:
+    session: date
+    slot: Slot
+    limits: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True)
 class _Trades:
     trades: int
     wins: int
@@ -212,6 +226,19 @@ def _approval(row: _Approval, votes: tuple[_Vote, ...]) -> ApprovalRow:
     )
 
 
+def _limits(connection: Connection) -> LimitsRow | None:
+    row = fetch_one(connection, _Limits, _LIMITS)
+    if row is None:
+        return None
+    return LimitsRow(
+        session=row.session,
+        slot=row.slot,
+        limits=tuple(
+            LimitInForce(**{**limit, "source": LimitSource(str(limit["source"]))}) for limit in row.limits
+        ),
+    )
+
+
 def _totals(connection: Connection) -> TradeTotals:
     trades = fetch_one(connection, _Trades, _TOTALS)
     denials = fetch_all(connection, _Count, _DENIALS)
@@ -243,6 +270,8 @@ _REGIME = """
       from regime_readings order by session desc limit 1
 """
 
+# Bars are kept as they were traded. Those before a split are brought to the basis of the newest one, or a
+# split would read as a fall; a ratio that `corporate.py` calls absurd is none.
 _WATCH = """
     with screened as (
         select * from screener_results
@@ -263,10 +292,16 @@ _WATCH = """
       join instruments i on i.symbol = w.symbol
       left join screened s on s.symbol = w.symbol
       left join lateral (
-          select array_agg(last.close::float8) as closes, array_agg(last.session) as sessions
-            from (select close, session from bars
-                   where symbol = w.symbol and close is not null
-                   order by session desc limit %(closes)s) last
+          select array_agg(adjusted.close order by adjusted.session desc) as closes,
+                 array_agg(adjusted.session order by adjusted.session desc) as sessions
+            from (select last.session, last.close::float8 / coalesce(exp(sum(ln(a.value))), 1) as close
+                    from (select close, session, max(session) over () as newest from bars
+                           where symbol = w.symbol and close is not null
+                           order by session desc limit %(closes)s) last
+                    left join corporate_actions a
+                      on a.symbol = w.symbol and a.kind = 'split' and a.value between 0.01 and 100
+                     and a.ex_date > last.session and a.ex_date <= last.newest
+                   group by last.session, last.close) adjusted
       ) b on true
      order by s.composite_score desc nulls last, w.symbol
 """
@@ -317,7 +352,19 @@ _TRADES = """
 """
 
 _EQUITY = """
-    select session, equity, cash, heat, drawdown, day_return from equity order by session desc limit %s
+    select session, equity, cash, heat, drawdown, day_return, unsettled, settles_on
+      from equity order by session desc limit %s
+"""
+
+_LADDER = """
+    select session, rung, drawdown, halted_since, probation_left
+      from ladder_readings order by session desc limit 1
+"""
+
+_LIMITS = """
+    select session, slot, result -> 'limits' as limits
+      from runs where slot in ('regime', 'open') and state = 'done' and result ? 'limits'
+     order by desk_time desc limit 1
 """
 
 # What an agent did last: on a desk with a schedule its last run, in a replay the votes and readings of a day.

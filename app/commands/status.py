@@ -125,8 +125,13 @@ def _lines(name: str, taken: DeskSnapshot, driven: bool) -> Iterator[str]:
     if taken.equity:
         last = taken.equity[-1]
         yield _row("equity", f"{last.equity:,.2f} dollars as of the close of {last.session}")
+        waiting = f", {last.unsettled:,.2f} settles on {last.settles_on}" if last.settles_on else ""
+        yield _row("cash", f"{last.settled:,.2f} dollars settled{waiting}")
     else:
         yield _row("equity", f"{header.start_equity:,.2f} dollars to begin with, no session settled yet")
+    if taken.ladder is not None:
+        rearm = f"; `quorum rearm{_option(name)} --reason ...` re-arms it" if taken.ladder.stopped else ""
+        yield _row("ladder", f"{taken.ladder.words}{rearm}")
     quota, spend = taken.quota, taken.spend
     yield _row("quota", f"{quota.used} of {quota.limit} calls" if quota else "no vendor")
     so_far = f"{spend.month_usd:,.2f} this month, {spend.calls} calls in all"
@@ -252,6 +257,7 @@ def _object(name: str, taken: DeskSnapshot, driven: bool) -> dict[str, object]:
         "pending": as_json(taken.pending),
         "positions": as_json(taken.positions),
         "equity": as_json(taken.equity[-1]) if taken.equity else None,
+        "ladder": as_json(taken.ladder),
         "totals": as_json(taken.totals),
         "quota": as_json(taken.quota),
         "spend": as_json(taken.spend),

@@ -11,7 +11,7 @@ from app.console.text import Line, Piece, Tone, fit, labelled, line, outside, pa
 from storage.plain import clean
 
 if TYPE_CHECKING:
-    from storage.records import LimitCheck
+    from storage.records import LimitCheck, LimitInForce
     from storage.snapshot import ApprovalRow, VoteRow
 
 LABEL = 12
@@ -152,19 +152,45 @@ def _limits(row: ApprovalRow, width: int, view: View) -> list[Line]:
     return [
         line(Piece(heading + (f"{'ROOM':>7}" if roomy else ""), Tone.HEAD)),
         *(_check(check, name_width, roomy, view) for check in row.checks),
+        *_in_force(view, width),
     ]
+
+
+def _in_force(view: View, width: int) -> list[Line]:
+    """The limits that stand tighter than their defaults now, and who made them so."""
+    found = view.state.snapshot.limits if view.state.snapshot else None
+    if found is None:
+        return []
+    tighter = [
+        f"{row.name.replace('_', ' ')} {_amount(row.limit, row.unit)} by the {row.source.value}"
+        + (f" ({row.note})" if row.note else "")
+        for row in found.limits
+        if row.source.value != "default" and not _is_idle(row)
+    ]
+    said = "; ".join(tighter) or "every limit at its default"
+    return paragraph(f"In force since the {found.slot.value} of {found.session}: {said}", width)
+
+
+def _is_idle(row: LimitInForce) -> bool:
+    """A ladder that takes nothing off, a protection that holds nothing back."""
+    source = row.source.value
+    return (source == "ladder" and row.limit == 1) or (source == "protection" and not row.used)
+
+
+def _amount(value: float, unit: str) -> str:
+    match unit:
+        case "usd":
+            return money(value, cents=False)
+        case "count":
+            return f"{value:,.0f}"
+        case "ratio":
+            return f"{value:.2f}"
+    return percent(value)
 
 
 def _check(check: LimitCheck, name_width: int, roomy: bool, view: View) -> Line:
     def amount(value: float) -> str:
-        match check.unit:
-            case "usd":
-                return money(value, cents=False)
-            case "count":
-                return f"{value:,.0f}"
-            case "ratio":
-                return f"{value:.2f}"
-        return percent(value)
+        return _amount(value, check.unit)
 
     allowed = (">" if check.floor else "<") + ("" if check.strict else "=")
     name = fit(clean(check.name.replace("_", " ")), name_width, ellipsis=view.glyphs.ellipsis)

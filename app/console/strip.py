@@ -95,6 +95,7 @@ def _second(view: View, snapshot: DeskSnapshot) -> list[Item]:
     seen = Piece(f"{view.glyphs.stale} data {age(since)} old", Tone.WARN) if late else Piece("data fresh")
     items.append(Item(5, (line(seen), line(Piece(age(since), seen.tone) if late else Piece("fresh")))))
     items.append(_equity(snapshot))
+    items += _ladder(snapshot)
     verdict = _verdict(view)
     if verdict:
         items.append(Item(1, verdict))
@@ -128,6 +129,18 @@ def _equity(snapshot: DeskSnapshot) -> Item:
     drawdown = Piece(f" dd {percent(abs(last.drawdown), 1)}", Tone.MUTED)
     equity = money(last.equity, cents=False)
     return Item(drop, (line(f"equity {equity} ", change, drawdown), line(f"{equity} ", change), line(equity)))
+
+
+def _ladder(snapshot: DeskSnapshot) -> list[Item]:
+    """The drawdown ladder while it holds anything back."""
+    ladder = snapshot.ladder
+    if ladder is None or ladder.at_full_size:
+        return []
+    tone = Tone.BAD if ladder.stopped else Tone.WARN
+    short = "HALTED" if ladder.halted_since else "no entries" if ladder.stopped else "entries cut"
+    return [
+        Item(1, (line(Piece(f"! {ladder.words}", tone)), line(Piece(f"! {short}", tone)))),
+    ]
 
 
 def _host(view: View) -> Line:

@@ -121,7 +121,6 @@ async def _apply(step: Step, position: Position, result: Applied) -> None:
     if result.position is None:
         await close_trade(step, position, before, _paid_out(before, result, step.session))
         return
-    position.initial_stop = result.stop_after(position.initial_stop)
     if not result.is_income:
         position.realised += result.realised
     if result.position.symbol != position.symbol:
@@ -132,8 +131,10 @@ async def _apply(step: Step, position: Position, result: Applied) -> None:
 def _write(position: Position, after: OpenPosition) -> None:
     position.symbol = after.symbol
     position.shares = after.shares
+    position.sold_shares = after.sold_shares
     position.entry_price = after.entry_price
     position.stop = after.stop
+    position.initial_stop = after.initial_stop
     position.target = after.target
     position.low_since = after.low_since
     position.high_since = after.high_since

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 
@@ -14,9 +15,13 @@ from agents.trading.limits import (
     Candidate,
     ClosedTrade,
     Correlations,
+    EarningsDate,
     EquityPoint,
     Exposure,
+    KellyCap,
+    LadderState,
     Protections,
+    Rearm,
     cash_on,
     earnings_of,
     ladder_state,
@@ -92,9 +97,28 @@ def facts_tonight(step: Step, symbol: str, entry_session: date) -> Candidate:
     return _facts(step, symbol, entry_session, step.session)
 
 
-def facts_at_open(step: Step, symbol: str) -> Candidate:
-    """What the close before this open knew of a symbol."""
-    return _facts(step, symbol, step.session, previous_session(step.session))
+def facts_at_open(step: Step, symbol: str, kelly: KellyCap | None) -> Candidate:
+    """What the close before this open knew of a symbol; `kelly` is what its setup's record allows."""
+    return replace(_facts(step, symbol, step.session, previous_session(step.session)), kelly=kelly)
+
+
+def earnings_date(step: Step, symbol: str) -> EarningsDate:
+    """What the desk knows of a company's next or latest report."""
+    known = step.earnings.of(symbol) if step.earnings is not None else None
+    if known is None:
+        return earnings_of(step.parts.kind, None, confirmed=False)
+    return earnings_of(step.parts.kind, known.session, confirmed=known.confirmed)
+
+
+async def ladder_at_close(step: Step) -> LadderState:
+    """Where the ladder stands at this session's close, which has just been marked."""
+    return await _ladder(step, time_weighted(await _closes(step, step.session)))
+
+
+async def _ladder(step: Step, closes: Sequence[IndexPoint]) -> LadderState:
+    rearms = [Rearm(session=session) for session in await step.ledger.rearms()]
+    trades = await _trades(step, rearms[-1].session) if rearms else []
+    return ladder_state(closes, rearms, trades, step.parts.limits)
 
 
 def _facts(step: Step, symbol: str, entry_session: date, known: date) -> Candidate:
@@ -106,7 +130,7 @@ def _facts(step: Step, symbol: str, entry_session: date, known: date) -> Candida
         adv_shares=measured.adv_shares(bars),
         worst_gap=measured.worst_gap(bars),
         daily_volatility=measured.daily_volatility(bars),
-        earnings=earnings_of(step.parts.kind, None, confirmed=False),
+        earnings=earnings_date(step, symbol),
     )
 
 
@@ -123,7 +147,7 @@ async def _book(
     known: date,
 ) -> BookView:
     """The ladder stands on the first `closes` of `index` alone; no bar after the session `known` is read."""
-    protections, limits = step.parts.protections, step.parts.limits
+    protections = step.parts.protections
     trades = await _trades(step, _first_that_counts(protections, entry_session))
     sales = await step.ledger.sales_since(previous_session(entry_session))
     unsettled = cash_on([proceeds(amount, session) for session, amount in sales], entry_session).unsettled
@@ -135,7 +159,7 @@ async def _book(
         exposures=exposures,
         day_return=_return(index, 1),
         week_return=_return(index, WEEK),
-        ladder=ladder_state(index[:closes], (), trades, limits),
+        ladder=await _ladder(step, index[:closes]),
         locks=locks_on(trades, entry_session, protections),
         correlations=_correlations(step, together, known),
     )

@@ -8,14 +8,16 @@ from uuid import UUID
 
 from agents.base import Abstention
 from agents.base import Vote as SpokenVote
+from agents.market.calendar import next_session
 from agents.orchestrator import Briefing
 from agents.orchestrator import Deliberation as Argument
-from agents.trading.limits import risk_policy
-from agents.trading.policy import Policy, policy_for
+from agents.trading.policy import Policy
 from agents.trading.screener import ALL_SETUPS, Screened
 from app.runtime.book import book_tonight, facts_tonight
 from app.runtime.evidence import Fact, trade_facts
+from app.runtime.limits import kelly_caps, limits_now, limits_under, policy_of
 from app.runtime.step import Step, StepResult, technicals_json
+from app.runtime.stops import tighten_stops
 from app.runtime.why import drift_readings, evening_funnel, rungs
 from storage.memory import StoredThesis
 from storage.models import Approval, Deliberation, RegimeReading, ScreenerResult, Vote
@@ -36,29 +38,45 @@ async def read_regime(step: Step) -> StepResult:
     report = await step.parts.regime_detector.run(step.view, attendance=step.attendance)
     regime = report.outcome
     if isinstance(regime, Abstention):
-        return StepResult(f"no reading: {regime.reason}", {})
-    await step.memory.store_regime(
-        RegimeReading(
-            session=step.session,
-            direction=regime.direction,
-            volatility=regime.volatility,
-            since=regime.since,
-            standing=regime.standing,
-            bear_probability=regime.bear_probability,
-            index_symbol=regime.index_symbol,
-            index_close=regime.index_close,
-            sma200=regime.average,
-            volatility_source=regime.volatility_source,
-            volatility_value=regime.volatility_value,
-            source=report.source,
-            latency_ms=report.latency_ms,
-            created_at=step.now,
-        )
+        return StepResult(f"no reading: {regime.reason}", {"limits": await _limits(step)})
+    before = await step.memory.regime(step.session)
+    reading = RegimeReading(
+        session=step.session,
+        direction=regime.direction,
+        volatility=regime.volatility,
+        since=regime.since,
+        standing=regime.standing,
+        bear_probability=regime.bear_probability,
+        index_symbol=regime.index_symbol,
+        index_close=regime.index_close,
+        sma200=regime.average,
+        volatility_source=regime.volatility_source,
+        volatility_value=regime.volatility_value,
+        source=report.source,
+        latency_ms=report.latency_ms,
+        created_at=step.now,
+    )
+    await step.memory.store_regime(reading)
+    stops = await tighten_stops(step, before, reading)
+    summary = (
+        f"{regime.direction} {regime.volatility}: {regime.index_symbol} {regime.distance:+.1%} from SMA200"
     )
     return StepResult(
-        f"{regime.direction} {regime.volatility}: {regime.index_symbol} {regime.distance:+.1%} from SMA200",
-        {"direction": regime.direction, "volatility": regime.volatility},
+        f"{summary}; stops raised: {', '.join(stops)}" if stops else summary,
+        {
+            "direction": regime.direction,
+            "volatility": regime.volatility,
+            "stops": stops,
+            "limits": await _limits(step),
+        },
     )
+
+
+async def _limits(step: Step) -> list[Json]:
+    """The limits for an entry at the next open; nothing is reserved in the evening."""
+    if await step.ledger.last_equity() is None:  # nothing has settled yet
+        return []
+    return await limits_now(step, await book_tonight(step, next_session(step.session), ()))
 
 
 async def screen_universe(step: Step) -> StepResult:
@@ -67,7 +85,7 @@ async def screen_universe(step: Step) -> StepResult:
     Before a regime has been read every setup is looked for: nothing is proposed then.
     """
     regime = await step.memory.regime(step.session)
-    allowed = frozenset(ALL_SETUPS) if regime is None else _policy(step, regime).setups
+    allowed = frozenset(ALL_SETUPS) if regime is None else policy_of(step, regime).setups
     result = step.screened(allowed=allowed)
     scan_id = uuid7()
     step.memory.store_screen([_screen_row(step, scan_id, row) for row in result.rows])
@@ -93,7 +111,7 @@ async def deliberate(step: Step) -> StepResult:
     regime = await step.memory.regime(step.session)
     if regime is None:
         return StepResult("no regime has been read yet: nothing is proposed", {})
-    policy = _policy(step, regime)
+    policy = policy_of(step, regime)
     candidates = {row.symbol: row for row in step.screened(allowed=policy.setups).selected}
     if not candidates:
         return StepResult("0 argued, 0 proposed", _argued((), policy))
@@ -106,8 +124,9 @@ async def deliberate(step: Step) -> StepResult:
         setups=step.parts.setups,
         allowed=policy.setups,
         parameters_version=step.parameters_version,
-        limits=risk_policy(step.parts.limits, policy.risk_per_trade, policy.heat),
+        limits=limits_under(step, policy),
         costs=step.parts.costs,
+        kelly=await kelly_caps(step),
         attendance=step.attendance,
     )
     arguments = await step.parts.orchestrator.deliberate_all(candidates.values(), briefing)
@@ -147,16 +166,6 @@ def _screen_row(step: Step, scan_id: UUID, row: Screened) -> ScreenerResult:
         composite_score=Decimal(str(row.score)),
         selected_for_watchlist=row.selected,
         created_at=step.now,
-    )
-
-
-def _policy(step: Step, regime: RegimeReading) -> Policy:
-    """What the market as last read allows this desk."""
-    return policy_for(
-        regime.direction,
-        regime.volatility,
-        step.parts.regime_policy,
-        full_risk=step.parts.limits.risk_per_trade,
     )
 
 

@@ -181,6 +181,7 @@ class Executor:
             next_session=following,
             view=view,
             actions=bench.sources.actions,
+            earnings=bench.sources.earnings,
             screened=cache(partial(screen, view, parts.screen)),
             now=clock.now(),
             wall_now=datetime.now(UTC),

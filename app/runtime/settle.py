@@ -5,14 +5,16 @@ from __future__ import annotations
 from agents.market.bars import Bar as MarketBar
 from agents.market.calendar import sessions_between
 from agents.trading.book import OpenPosition, mark
-from agents.trading.broker import ExitFill, exit_on_bar, exit_without_bar
+from agents.trading.broker import ExitFill, exit_on_bar, exit_without_bar, sale_before_earnings
 from agents.trading.corporate import StopHold, release, suspected_split
+from agents.trading.limits import HoldAction, cash_on, halved_for, held_into_earnings, proceeds
 from app.runtime.actions import live_through_actions
-from app.runtime.closing import close_trade
+from app.runtime.book import earnings_date, ladder_at_close
+from app.runtime.closing import close_trade, sell, sold_part
 from app.runtime.step import Step, StepResult, held, stored
 from storage.memory import StoredBar
-from storage.models import Equity, Fill, Order, Position
-from storage.records import OrderSide, OrderState, to_price, uuid7
+from storage.models import Equity, LadderReading
+from storage.records import Rung, to_price
 
 
 async def settle(step: Step) -> StepResult:
@@ -34,16 +36,28 @@ async def settle(step: Step) -> StepResult:
             notes.append(f"{row.symbol} {'' if hold.is_released else 'stop held, '}{hold.reason}")
         is_held_back = hold is not None and not hold.is_released
         leaving = (_exit_in_doubt if is_held_back else _exit_of)(step, position, bar)
-        if leaving is not None:
-            await _leave(step, row, position, leaving)
+        if leaving is None and not is_held_back:
+            leaving = await _before_earnings(step, position, bar)
+        if leaving is not None and leaving.shares == position.shares:
+            await sell(step, row, leaving, f"exit-{row.id}")
+            await close_trade(step, row, position, leaving)
             closed.append(f"{row.symbol} {leaving.reason.replace('_', ' ')}")
             continue
+        if leaving is not None:
+            await sell(step, row, leaving, f"part-{row.id}-{step.session}")
+            position = sold_part(row, position, leaving)
+            notes.append(
+                f"{row.symbol} sold {leaving.shares} of {leaving.shares + position.shares}: earnings"
+            )
         if bar is not None and not is_held_back:
             position = position.survive(bar)
             row.low_since, row.high_since = position.low_since, position.high_since
             row.last_close, row.last_session = position.last_close, position.last_session
         alive.append(position)
     equity = await _mark(step, alive)
+    ladder = await _mark_ladder(step)
+    if ladder.rung is not Rung.FULL:
+        notes.append(f"ladder: {ladder.rung}")
     exits = ", ".join(closed) or "no exits"
     return StepResult(
         "; ".join([f"{len(settled)} bars", exits, *notes, f"equity {equity.equity:,.2f}"]),
@@ -67,6 +81,17 @@ def _exit_of(step: Step, position: OpenPosition, bar: MarketBar | None) -> ExitF
         return exit_without_bar(position, step.session, sessions_held=held_for, costs=costs)
     entered_today = position.entry_session == step.session
     return exit_on_bar(position, bar, entered_today=entered_today, sessions_held=held_for, costs=costs)
+
+
+async def _before_earnings(step: Step, position: OpenPosition, bar: MarketBar | None) -> ExitFill | None:
+    """What is sold at this close because the company reports; a part is sold once for one announcement."""
+    date_known, limits = earnings_date(step, position.symbol), step.parts.limits
+    action = held_into_earnings(date_known, step.session, limits)
+    if action is HoldAction.HALVE:
+        last = await step.ledger.last_sale(position.id)
+        halved = halved_for(date_known, last)
+        action = held_into_earnings(date_known, step.session, limits, halved=halved)
+    return sale_before_earnings(position, bar, action, step.parts.costs)
 
 
 def _split_check(step: Step, position: OpenPosition, bar: MarketBar | None) -> StopHold | None:
@@ -106,6 +131,8 @@ def _bar_row(step: Step, symbol: str) -> StoredBar | None:
 async def _mark(step: Step, positions: list[OpenPosition]) -> Equity:
     """The account at the close, beside the last one and the highest one."""
     marked = mark(positions, await step.ledger.cash(), {})
+    sales = await step.ledger.sales_since(step.session)
+    cash = cash_on([proceeds(amount, session) for session, amount in sales], step.session)
     last = await step.ledger.last_equity()
     peak = max(await step.ledger.peak_equity() or marked.equity, marked.equity)
     equity = Equity(
@@ -116,41 +143,23 @@ async def _mark(step: Step, positions: list[OpenPosition]) -> Equity:
         heat=marked.heat,
         day_return=float(marked.equity / last.equity - 1) if last is not None else 0.0,
         drawdown=float(1 - marked.equity / peak),
+        unsettled=cash.unsettled,
+        settles_on=cash.next_settles,
     )
     step.ledger.mark(equity)
     return equity
 
 
-async def _leave(step: Step, row: Position, position: OpenPosition, leaving: ExitFill) -> None:
-    """Order, fill, cash and outcome of an exit, in one go."""
-    order = Order(
-        id=uuid7(),
-        client_order_id=f"exit-{row.id}",
-        position_id=row.id,
-        symbol=row.symbol,
-        side=OrderSide.SELL,
-        shares=leaving.shares,
+async def _mark_ladder(step: Step) -> LadderReading:
+    """Where the ladder stands at the close that was just marked, for everybody who shows it."""
+    await step.ledger.hold_ladder()
+    limits, state = step.parts.limits, await ladder_at_close(step)
+    reading = LadderReading(
         session=step.session,
-        state=OrderState.FILLED,
-        note=leaving.reason,
-        created_at=step.now,
+        rung=state.rung(limits),
+        drawdown=float(state.drawdown),
+        halted_since=state.halted_since,
+        probation_left=state.probation_left,
     )
-    step.ledger.place(order)
-    await step.database.flush()
-    await step.ledger.book_fill(
-        Fill(
-            id=uuid7(),
-            order_id=order.id,
-            position_id=row.id,
-            symbol=row.symbol,
-            side=OrderSide.SELL,
-            shares=leaving.shares,
-            price=leaving.price,
-            reference_price=leaving.reference,
-            fee=leaving.fee,
-            session=step.session,
-            created_at=step.now,
-        ),
-        note=f"sold {leaving.shares} {row.symbol}: {leaving.reason.replace('_', ' ')}",
-    )
-    await close_trade(step, row, position, leaving)
+    step.ledger.mark_ladder(reading)
+    return reading

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from agents.market.actions import Actions
 from agents.market.bars import MarketView
+from agents.market.earnings import EarningsCalendar
 from app.runtime.slots import SLOTS, Need
 from storage.records import Slot
 
@@ -34,6 +35,7 @@ class Sources:
 
     market: MarketSource | None
     lacking: Mapping[Need, str]
+    earnings: EarningsCalendar | None = None  # None: no source knows when companies report
 
     def lacks(self, slot: Slot, session: date | None = None) -> str:
         """Why a slot cannot be run, or nothing."""

@@ -12,6 +12,7 @@ from agents.base import EVERYBODY, Attendance
 from agents.market.actions import Actions
 from agents.market.bars import Bar as MarketBar
 from agents.market.bars import MarketView
+from agents.market.earnings import EarningsCalendar
 from agents.market.indicators import Technicals
 from agents.orchestrator import AgentOrchestrator
 from agents.roles.regime_detector import RegimeDetectorAgent
@@ -70,6 +71,7 @@ class Step:
     now: datetime  # the desk's clock
     wall_now: datetime  # the wall's clock, for what humans did
     actions: Actions | None = None  # None: the desk's source does not know of any
+    earnings: EarningsCalendar | None = None  # None: the desk has no source of such dates
     attendance: Attendance = EVERYBODY
     missed_open: bool = False  # too late for orders that were to rest before this open
     verdicts_until: datetime | None = None  # wall clock; None where the desk itself asks and waits
@@ -106,12 +108,15 @@ def held(position: Position) -> OpenPosition:
         entry_price=position.entry_price,
         entry_fee=position.entry_fee,
         stop=position.stop,
+        initial_stop=position.initial_stop,
         target=position.target,
         max_hold=position.max_hold,
         low_since=position.low_since,
         high_since=position.high_since,
         last_close=position.last_close,
         last_session=position.last_session,
+        sold_shares=position.sold_shares,
+        sold_fees=position.sold_fees,
     )
 
 

@@ -4,7 +4,15 @@ Importing this package registers every table on `Base.metadata`; what reads and 
 """
 
 from storage.models.base import Base
-from storage.models.day import DeskRow, Equity, ParameterVersion, RegimeReading, Run
+from storage.models.day import (
+    DeskRow,
+    Equity,
+    LadderReading,
+    ParameterVersion,
+    RearmRow,
+    RegimeReading,
+    Run,
+)
 from storage.models.learning import AgentMetric, AgentPrompt, LlmInteraction, StrategyAdjustment
 from storage.models.market import Bar, CorporateActionRow, Instrument, ScreenerResult
 from storage.models.runtime import AgentState, Leadership, Operation, ScheduledSlot, Worker
@@ -34,12 +42,14 @@ __all__ = [
     "Equity",
     "Fill",
     "Instrument",
+    "LadderReading",
     "Leadership",
     "LlmInteraction",
     "Operation",
     "Order",
     "ParameterVersion",
     "Position",
+    "RearmRow",
     "RegimeReading",
     "Run",
     "ScheduledSlot",

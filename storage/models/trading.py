@@ -174,7 +174,10 @@ class Position(Base):
     high_since: Mapped[Price]
     last_close: Mapped[Price]
     last_session: Mapped[date]
-    # Dollars earned on the way: cash in lieu less the cost that left with it, and what rounding moved.
+    sold_shares: Mapped[Decimal] = mapped_column(Numeric, server_default="0")  # before the rest, of today's
+    sold_fees: Mapped[Money] = mapped_column(server_default="0")  # what those sales cost
+    # Dollars earned on the way, fees aside: by the sale of a part; cash in lieu less the cost that left with
+    # it; and what rounding moved.
     realised: Mapped[Money] = mapped_column(server_default="0")
     state: Mapped[PositionState] = mapped_column(choice(PositionState, "state"))
     closed_session: Mapped[date | None]
@@ -246,8 +249,8 @@ class TradeOutcome(Base):
     entry_time: Mapped[Instant]
     entry_price: Mapped[Price]
     exit_time: Mapped[Instant]
-    exit_price: Mapped[Price]
-    quantity: Mapped[int]
+    exit_price: Mapped[Price]  # of the last sale
+    quantity: Mapped[int]  # all shares that were sold
     pnl: Mapped[Money]  # net of fees
     fees: Mapped[Money]
     return_pct: Mapped[float]

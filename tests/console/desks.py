@@ -19,9 +19,12 @@ from storage.records import (
     Direction,
     ExitReason,
     LimitCheck,
+    LimitInForce,
+    LimitSource,
     Operator,
     OrderState,
     Recommendation,
+    Rung,
     RunState,
     SetupType,
     Slot,
@@ -38,6 +41,8 @@ from storage.snapshot import (
     DeskHeader,
     DeskSnapshot,
     EquityRow,
+    LadderRow,
+    LimitsRow,
     PositionRow,
     RegimeRow,
     RunRow,
@@ -248,9 +253,37 @@ def equity_rows(count: int = 120) -> tuple[EquityRow, ...]:
                 heat=0.0082,
                 drawdown=value / peak - 1,
                 day_return=0.001,
+                unsettled=Decimal(0),
+                settles_on=None,
             )
         )
     return tuple(rows)
+
+
+def limits_row() -> LimitsRow:
+    """After the regime of the last session: the policy has lowered heat, momentum has a record."""
+    return LimitsRow(
+        session=SESSION,
+        slot=Slot.REGIME,
+        limits=(
+            LimitInForce(name="risk_per_trade", limit=0.005, bound=0.0075, source=LimitSource.DEFAULT),
+            LimitInForce(name="heat", limit=0.03, bound=0.06, used=0.0082, source=LimitSource.POLICY),
+            LimitInForce(
+                name="kelly momentum", limit=0.0005, bound=None, source=LimitSource.RECORD, note="34 trades"
+            ),
+            LimitInForce(
+                name="entry_size", limit=1.0, bound=1.0, unit="ratio", source=LimitSource.LADDER, note="full"
+            ),
+            LimitInForce(
+                name="protections",
+                limit=0.0,
+                bound=0.0,
+                used=0.0,
+                unit="count",
+                source=LimitSource.PROTECTION,
+            ),
+        ),
+    )
 
 
 def a_desk(
@@ -349,6 +382,10 @@ def a_desk(
             ),
         ),
         equity=equity_rows(),
+        ladder=LadderRow(
+            session=SESSION, rung=Rung.FULL, drawdown=0.012, halted_since=None, probation_left=0
+        ),
+        limits=limits_row(),
         agents=tuple(
             AgentRow(
                 agent=agent,

@@ -304,6 +304,8 @@ def a_new_desk(*, lacks: Mapping[Slot, str] | None = None) -> DeskSnapshot:
         approvals=(),
         positions=(),
         equity=(),
+        ladder=None,
+        limits=None,
         agents=tuple(
             replace(
                 bare,

@@ -21,7 +21,7 @@ from storage import schema
 from storage.desk import Desk
 from storage.embedded import EmbeddedServer
 from storage.errors import OperatorError
-from storage.models import Base, CorporateActionRow
+from storage.models import Base, CorporateActionRow, LadderReading
 from storage.records import (
     ActionKind,
     AgentName,
@@ -29,8 +29,10 @@ from storage.records import (
     DeskKind,
     Direction,
     ExitReason,
+    OperationKind,
     PositionState,
     Queue,
+    Rung,
     RunState,
     SetupType,
     Slot,
@@ -189,8 +191,10 @@ def test_a_desk_made_by_the_first_schema_keeps_every_row(history: str) -> None:
     assert {table for table in new if table not in old} == {
         "agent_states",
         "corporate_actions",
+        "ladder_readings",
         "leadership",
         "operations",
+        "rearms",
         "schedule",
         "workers",
     }
@@ -283,9 +287,33 @@ def test_the_second_schema_keeps_the_money_of_what_it_has_no_words_for(history: 
             ("oversold_bounce", "manual"),
             ("oversold_bounce", "take_profit"),
         ]
-    migrate(history, "upgrade", "0003")
+    migrate(history, "upgrade", "head")
     assert dump(history) == made
     assert scalar(history, "select count(*) from corporate_actions") == 0
+
+
+def test_a_desk_made_by_the_third_schema_keeps_every_row(history: str) -> None:
+    written = rows(history)
+    migrate(history, "downgrade", "0003")
+    old = rows(history)
+    assert old == narrowed(written, old)
+    schema.upgrade(history)
+    assert rows(history) == written
+    assert {(held["sold_shares"], held["sold_fees"]) for held in written["positions"]} == {(0, 0)}
+    assert {(close["unsettled"], close["settles_on"]) for close in written["equity"]} == {(0, None)}
+
+
+def test_the_third_schema_keeps_what_it_has_no_words_for_under_the_nearest(history: str) -> None:
+    made = dump(history)
+    with writing(history) as session:
+        session.add(build.operation("re-armed", CLOSE, kind=OperationKind.REARM))
+        session.add(LadderReading(session=SESSIONS[0], rung=Rung.HALT, drawdown=0.16, probation_left=0))
+    execute(history, "update trade_outcomes set exit_reason = 'earnings'")
+    migrate(history, "downgrade", "0003")
+    assert scalar(history, "select string_agg(kind, ' ') from operations") == "resume"
+    assert scalar(history, "select exit_reason from trade_outcomes") == "manual"
+    migrate(history, "upgrade", "head")
+    assert dump(history) == made
 
 
 @pytest.mark.parametrize("setup", SetupType)
