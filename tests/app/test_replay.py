@@ -48,10 +48,11 @@ async def test_a_replay_stopped_again_and_again_ends_as_one_that_was_not(
     databases: EmbeddedDatabases, sample: HistoryPack, whole: str
 ) -> None:
     conninfo, run = await prepare(databases, sample, FIRST, LAST, desk="stopped")
-    finished = False
+    finished, lives_s = False, 0.0
     while not finished:
         stop = asyncio.Event()
-        asyncio.get_running_loop().call_later(0.7, stop.set)
+        lives_s += 0.3  # ever longer, so that a slow machine gets there as well
+        asyncio.get_running_loop().call_later(lives_s, stop.set)
         finished = await run.run(stop)
         _, run = await prepare(databases, sample, FIRST, LAST, desk="stopped")
 
