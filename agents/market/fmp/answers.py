@@ -109,7 +109,7 @@ def _refusal(fault: CallFault, found: re.Match[str], words: str) -> Refusal:
             fault = CallFault.SYMBOL_NOT_IN_PLAN
     elif fault is CallFault.PARAMETER_NOT_IN_PLAN:
         parameter = "limit"
-    return Refusal(fault=fault, note=shortened(words, NOTE_LENGTH), parameter=parameter)
+    return Refusal(fault=fault, note=_note(words, words), parameter=parameter)
 
 
 def _by_status(status: int, text: str, *, of_symbol: bool) -> CallFault:
@@ -131,7 +131,7 @@ def _by_status(status: int, text: str, *, of_symbol: bool) -> CallFault:
 
 def _note(words: str | None, text: str) -> str:
     if words is not None:
-        return shortened(words, NOTE_LENGTH)
+        return shortened(words, NOTE_LENGTH) or "nothing readable"
     if not text.strip():
         return "an empty answer"
     if _HTML.match(text):

@@ -66,15 +66,14 @@ def _article(value: str) -> str:
 
 
 Number = Annotated[
-    float | None, BeforeValidator(_blank_is_none), Field(allow_inf_nan=False, ge=-LARGEST, le=LARGEST)
+    Annotated[float, Field(ge=-LARGEST, le=LARGEST, allow_inf_nan=False)] | None,
+    BeforeValidator(_blank_is_none),
 ]
 Shares = Annotated[
-    float | None, BeforeValidator(_blank_is_none), Field(allow_inf_nan=False, ge=0, le=LARGEST)
+    Annotated[float, Field(ge=0, le=LARGEST, allow_inf_nan=False)] | None, BeforeValidator(_blank_is_none)
 ]
 Price = Annotated[float, Field(gt=0, le=LARGEST, allow_inf_nan=False)]
-MaybePrice = Annotated[
-    float | None, BeforeValidator(_nothing_is_none), Field(gt=0, le=LARGEST, allow_inf_nan=False)
-]
+MaybePrice = Annotated[Price | None, BeforeValidator(_nothing_is_none)]
 Money = Annotated[
     Decimal, BeforeValidator(_blank_is_none), Field(ge=0, le=Decimal("1e9"), allow_inf_nan=False)
 ]

@@ -206,7 +206,7 @@ class MarketVendor:
 
         Nothing is asked while nothing new can have settled. When the vendor has changed what is stored (a
         split, a correction), everything is fetched anew; when that fails the stored bars are given alone, as
-        stale: bars of two bases never stand in one series. Raises what `Keeper.kept` does when nothing is stored.
+        stale: bars of two bases never stand in one series. Raises `Refused` when nothing is stored.
         Stored bars that were not asked for say `as_of` for `fetched_at`: it was no earlier.
         """
         settled = lifetimes.last_settled(self._clock.now())

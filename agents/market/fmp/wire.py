@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import zlib
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -14,6 +15,9 @@ from pydantic import SecretStr
 
 from agents.market.fmp.config import FMPConfig
 from storage.errors import OperatorError
+
+# At its finest httpcore writes down the headers of every answer, and an answer may repeat the key.
+logging.getLogger("httpcore").setLevel(logging.INFO)
 
 HEADERS = {"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": "quorum"}
 
