@@ -16,7 +16,8 @@ from agents.market.fmp.answers import Refusal, read_answer
 from agents.market.fmp.config import FMPConfig
 from agents.market.fmp.errors import FmpError
 from agents.market.fmp.queries import Query, RowT
-from agents.market.fmp.wire import AnswerTooLong, NoAnswer, Wire
+from agents.market.fmp.wire import Wire
+from agents.market.web import AnswerTooLong, NoAnswer
 from storage.calls import CallEnd, CallFault, CallLedger, Priority, VendorCall
 
 MOST_RETRIES = 2
@@ -125,9 +126,7 @@ class Caller:
             fault = CallFault.GARBLED if isinstance(nothing, AnswerTooLong) else CallFault.UNAVAILABLE
             raise FmpError(fault, query.asked, note=str(nothing)) from None
         trip.status, trip.wire_bytes = received.status, received.wire_bytes
-        read = read_answer(
-            received.status, self._wire.without_key_bytes(received.body), of_symbol=query.symbol is not None
-        )
+        read = read_answer(received.status, received.body, of_symbol=query.symbol is not None)
         if isinstance(read, Refusal):
             raise FmpError(
                 read.fault, query.asked, status=received.status, note=read.note, parameter=read.parameter
