@@ -249,6 +249,7 @@ def scaled(start: datetime, speed: float) -> Callable[[], datetime]:
 def _handler(vendor: FmpStandIn) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # else every answer waits 40 ms for the client's acknowledgement
 
         def do_GET(self) -> None:
             url = urlsplit(self.path)

@@ -6,15 +6,24 @@ A failure has no lifetime: it is never kept. An answer without rows is asked aga
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
+from zlib import crc32
 
 from agents.market.calendar import (
+    FIRST_DAY,
     NEW_YORK,
+    add_sessions,
     close_time,
     is_session,
     next_session,
     open_time,
     previous_session,
+    sessions_between,
 )
+
+# Sessions after which the slow figures are fetched anew: a week, a week, a month.
+METRICS_EVERY = 5
+EARNINGS_EVERY = 5
+PROFILE_EVERY = 20
 
 QUOTE_IN_SESSION = timedelta(minutes=10)
 # The vendor's last trade of a session trails the closing auction, its daily bar the close.
@@ -23,11 +32,8 @@ BAR_LAG = timedelta(minutes=60)
 LATE_BAR = timedelta(minutes=45)  # between two looks for a bar that should be there
 REFUSED_PARAMETER = timedelta(days=7)
 EMPTY = timedelta(days=1)
-METRICS = timedelta(days=7)
 STATEMENTS = timedelta(days=30)  # where no report is expected on a known day
 AFTER_REPORT = timedelta(days=2)  # the figures follow the press release
-PROFILE = timedelta(days=30)
-EARNINGS = timedelta(days=7)
 EARNINGS_NEAR = timedelta(days=1)
 EARNINGS_WINDOW = timedelta(days=7)
 NEWS = timedelta(hours=1)
@@ -86,9 +92,21 @@ def bars(newest: date | None, now: datetime) -> datetime:
     return close_time(next_session(last_settled(now))) + BAR_LAG
 
 
-def metrics(now: datetime, report: date | None) -> datetime:
-    """A week, or until the day after the expected report, whichever is first."""
-    return _until_report(now, report, METRICS, timedelta(days=1))
+def turn(name: str, now: datetime, every: int) -> datetime:
+    """The beginning of the next session that is the own one of `name` ("profile AAPL") among every so many.
+
+    What was fetched on one day is then not due on one day, and Monday does not pay for the weekend.
+    """
+    day = next_session(new_york_day(now))
+    phase = sessions_between(FIRST_DAY, day) + crc32(name.encode())
+    return _midnight(add_sessions(day, -phase % every) if phase % every else day)
+
+
+def metrics(name: str, now: datetime, report: date | None) -> datetime:
+    """The name's turn within five sessions, or the day after the expected report, whichever is first."""
+    ends = turn(name, now, METRICS_EVERY)
+    reported = None if report is None else _midnight(report + timedelta(days=1))
+    return reported if reported is not None and now < reported < ends else ends
 
 
 def statements(now: datetime, report: date | None) -> datetime:
@@ -98,11 +116,16 @@ def statements(now: datetime, report: date | None) -> datetime:
     return max(_midnight(report + AFTER_REPORT), now + EMPTY)
 
 
-def earnings(now: datetime, report: date | None) -> datetime:
-    """A week; a day once the expected report is within a week."""
+def earnings(name: str, now: datetime, report: date | None) -> datetime:
+    """The name's turn within five sessions; a day once the expected report is within a week."""
     if report is not None and report - new_york_day(now) <= EARNINGS_WINDOW:
         return now + EARNINGS_NEAR
-    return now + EARNINGS
+    return turn(name, now, EARNINGS_EVERY)
+
+
+def profile(name: str, now: datetime) -> datetime:
+    """The name's turn within twenty sessions."""
+    return turn(name, now, PROFILE_EVERY)
 
 
 def actions(now: datetime) -> datetime:
@@ -117,13 +140,6 @@ def actions(now: datetime) -> datetime:
 def whole_market(now: datetime) -> datetime:
     """Lists of the whole market: an hour while it trades, else until it opens."""
     return now + NEWS if running_session(now) else next_open(now)
-
-
-def _until_report(now: datetime, report: date | None, longest: timedelta, after: timedelta) -> datetime:
-    if report is None:
-        return now + longest
-    reported = _midnight(report + after)
-    return min(now + longest, reported) if reported > now else now + longest
 
 
 def _midnight(day: date) -> datetime:

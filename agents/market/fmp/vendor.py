@@ -94,17 +94,18 @@ class MarketVendor:
     async def get_profile(self, symbol: str, errand: Errand = UNSAID) -> Aged[Profile | None]:
         """The company."""
         query = queries.profile(symbol)
-        return _first(await self._keeper.kept(query, errand, lambda _, now: now + lifetimes.PROFILE))
+        return _first(
+            await self._keeper.kept(query, errand, lambda _, now: lifetimes.profile(query.asked, now))
+        )
 
     async def get_key_metrics(
         self, symbol: str, market_cap: float | None = None, errand: Errand = UNSAID
     ) -> Aged[KeyMetricsTtm | None]:
         """Key metrics of the trailing twelve months, brought to `market_cap` (of a quote) if given."""
         report = await self._next_report(symbol)
+        query = queries.key_metrics_ttm(symbol)
         kept = _first(
-            await self._keeper.kept(
-                queries.key_metrics_ttm(symbol), errand, lambda _, now: lifetimes.metrics(now, report)
-            )
+            await self._keeper.kept(query, errand, lambda _, now: lifetimes.metrics(query.asked, now, report))
         )
         if kept.value is None or not market_cap:
             return kept
@@ -116,10 +117,9 @@ class MarketVendor:
     ) -> Aged[FinancialRatiosTtm | None]:
         """Ratios of the trailing twelve months, brought to `price` where it is given."""
         report = await self._next_report(symbol)
+        query = queries.ratios_ttm(symbol)
         kept = _first(
-            await self._keeper.kept(
-                queries.ratios_ttm(symbol), errand, lambda _, now: lifetimes.metrics(now, report)
-            )
+            await self._keeper.kept(query, errand, lambda _, now: lifetimes.metrics(query.asked, now, report))
         )
         if kept.value is None or not price:
             return kept
@@ -137,10 +137,12 @@ class MarketVendor:
     async def get_earnings(self, symbol: str, errand: Errand = UNSAID) -> Aged[tuple[Earnings, ...]]:
         """Reports, past and expected."""
 
-        def until(rows: tuple[Earnings, ...], now: datetime) -> datetime:
-            return lifetimes.earnings(now, next_report(rows, lifetimes.new_york_day(now)))
+        query = queries.earnings(symbol)
 
-        return await self._keeper.kept(queries.earnings(symbol), errand, until)
+        def until(rows: tuple[Earnings, ...], now: datetime) -> datetime:
+            return lifetimes.earnings(query.asked, now, next_report(rows, lifetimes.new_york_day(now)))
+
+        return await self._keeper.kept(query, errand, until)
 
     async def get_dividends(self, symbol: str, errand: Errand = UNSAID) -> Aged[tuple[Dividend, ...]]:
         """Cash dividends, announced ones too; each has its `action`."""

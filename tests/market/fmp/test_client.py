@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import random
 import traceback
 from datetime import date
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -436,3 +437,27 @@ def test_any_rows_are_typed_or_refused(query: Query[Any], body: list[object]) ->
     else:
         assert len(rows) == len(body)
         assert all(getattr(row, "symbol", "AAPL") == "AAPL" for row in rows)
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_whatever_fails_or_is_cancelled_every_call_sent_was_counted_and_is_settled(
+    bench: Bench, seed: int
+) -> None:
+    dice = random.Random(seed)
+    bench.vendor.slow_s = 0.05
+    kinds = [FaultKind.SLOW, FaultKind.CUT, FaultKind.BAD_GATEWAY, FaultKind.TRUNCATED, FaultKind.EMPTY_200]
+    for _ in range(8):
+        bench.vendor.faults.append(
+            Fault(dice.choice(kinds), symbol=dice.choice(["AAPL", "MSFT", "KO", None]))
+        )
+    asking = [
+        asyncio.create_task(bench.client.get_quote(dice.choice(["AAPL", "MSFT", "KO"]))) for _ in range(12)
+    ]
+    for task in asking:
+        if dice.random() < 0.4:
+            await asyncio.sleep(dice.random() / 50)
+            task.cancel()
+    await asyncio.gather(*asking, return_exceptions=True)
+    await bench.client.aclose()
+    assert bench.calls <= len(bench.ledger.admitted)
+    assert set(bench.ledger.ends) == set(bench.ledger.admitted)

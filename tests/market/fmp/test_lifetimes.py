@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from collections import Counter
+from datetime import date, datetime, time, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.market.calendar import NEW_YORK
+from agents.market.calendar import NEW_YORK, sessions, sessions_between
 from agents.market.fmp import lifetimes
+from agents.market.fmp.free_plan import FREE_UNIVERSE
 
 
 def ny(text: str) -> datetime:
@@ -56,13 +58,32 @@ def test_bars_settle_an_hour_after_the_close_and_are_looked_for_again_when_late(
 
 def test_figures_live_until_the_report_and_no_longer_than_a_week() -> None:
     now = ny("2026-03-10 12:00")
-    assert lifetimes.metrics(now, None) == now + timedelta(days=7)
-    assert lifetimes.metrics(now, date(2026, 3, 12)) == ny("2026-03-13 00:00")
-    assert lifetimes.metrics(now, date(2026, 6, 1)) == now + timedelta(days=7)
+    due = lifetimes.turn("AAPL", now, 5)
+    assert now < due <= now + timedelta(days=7)
+    assert lifetimes.metrics("AAPL", now, None) == due
+    assert lifetimes.metrics("AAPL", now, date(2026, 3, 10)) == min(due, ny("2026-03-11 00:00"))
+    assert lifetimes.metrics("AAPL", now, date(2026, 6, 1)) == due
     assert lifetimes.statements(now, date(2026, 5, 1)) == ny("2026-05-03 00:00")
     assert lifetimes.statements(now, None) == now + timedelta(days=30)
-    assert lifetimes.earnings(now, date(2026, 3, 17)) == now + timedelta(days=1)
-    assert lifetimes.earnings(now, date(2026, 3, 18)) == now + timedelta(days=7)
+    assert lifetimes.earnings("AAPL", now, date(2026, 3, 17)) == now + timedelta(days=1)
+    assert lifetimes.earnings("AAPL", now, date(2026, 3, 18)) == due
+
+
+def test_what_was_fetched_on_one_day_is_not_due_on_one_day() -> None:
+    now = ny("2026-03-13 18:00")
+    days = Counter(lifetimes.turn(symbol, now, 5).date() for symbol in FREE_UNIVERSE)
+    assert set(days) == set(sessions(date(2026, 3, 16), date(2026, 3, 20)))
+    assert max(days.values()) <= len(FREE_UNIVERSE) / 3
+
+
+@given(st.sampled_from(FREE_UNIVERSE), st.dates(date(2000, 1, 3), date(2035, 1, 1)), st.integers(1, 20))
+def test_a_turn_comes_once_in_so_many_sessions(symbol: str, day: date, every: int) -> None:
+    now = datetime.combine(day, time(18, 5), NEW_YORK)
+    due = lifetimes.new_york_day(lifetimes.turn(symbol, now, every))
+    assert 1 <= sessions_between(day, due) <= every
+    evening = datetime.combine(due, time(18, 5), NEW_YORK)
+    again = lifetimes.new_york_day(lifetimes.turn(symbol, evening, every))
+    assert sessions_between(due, again) == every
 
 
 def test_actions_are_asked_for_once_before_each_session() -> None:
@@ -85,9 +106,9 @@ def test_nothing_expires_before_it_is_fetched(now: datetime, days: int | None) -
         lifetimes.quote(now),
         lifetimes.bars(lifetimes.last_settled(now), now),
         lifetimes.bars(None, now),
-        lifetimes.metrics(now, report),
+        lifetimes.metrics("KO", now, report),
         lifetimes.statements(now, report),
-        lifetimes.earnings(now, report),
+        lifetimes.earnings("KO", now, report),
         lifetimes.actions(now),
         lifetimes.whole_market(now),
     ]

@@ -11,10 +11,12 @@ import pytest
 
 from agents.market.bars import Bars
 from agents.market.calendar import NEW_YORK, close_time
-from agents.market.fmp import queries
+from agents.market.fmp import lifetimes, queries
 from agents.market.fmp.caller import Errand
 from agents.market.fmp.errors import FmpError
+from agents.market.fmp.free_plan import FREE_UNIVERSE
 from agents.market.fmp.fundamentals import FinancialRatiosTtm, KeyMetricsTtm
+from agents.market.fmp.models import next_report
 from agents.market.fmp.queries import Movers, Screener, StatementPeriod
 from agents.market.fmp.series import COLUMNS
 from storage.calls import CallFault, NotEntitled, Priority, QuotaRefused
@@ -153,7 +155,7 @@ async def test_a_trade_that_lies_ahead_is_not_believed(bench: Bench) -> None:
 async def test_figures_are_fetched_once_a_week_and_brought_to_todays_price(bench: Bench) -> None:
     first = (await bench.market.get_financial_ratios("AAPL", errand=ERRAND)).value
     assert first is not None and first.price is not None
-    bench.clock.pass_by(days=6)
+    bench.clock.pass_by(hours=8)
     moved = await bench.market.get_financial_ratios("AAPL", first.price * 1.1, ERRAND)
     assert bench.calls == 1 and moved.value is not None and moved.from_cache
     assert moved.value.price_to_earnings_ratio == pytest.approx(20 * 1.1)
@@ -188,11 +190,16 @@ def test_recorded_ratios_are_repriced_as_their_definitions_say() -> None:
 
 
 async def test_a_known_report_brings_the_figures_in_sooner(bench: Bench) -> None:
-    rows = (await bench.market.get_earnings("AAPL", ERRAND)).value
-    report = next(row.date for row in rows if row.eps_actual is None)
-    bench.clock.shown += timedelta(days=(report - bench.clock.now().date()).days - 2)
-    await bench.market.get_key_metrics("AAPL", errand=ERRAND)
-    kept = bench.store.kept["key-metrics-ttm", "AAPL", ""]
+    for symbol in FREE_UNIVERSE:
+        name, now = f"key-metrics-ttm {symbol}", bench.clock.now()
+        report = next_report((await bench.market.get_earnings(symbol, ERRAND)).value, now.date())
+        assert report is not None
+        due = lifetimes.metrics(name, now, report)
+        if due < lifetimes.turn(name, now, lifetimes.METRICS_EVERY):
+            break
+    await bench.market.get_key_metrics(symbol, errand=ERRAND)
+    kept = bench.store.kept["key-metrics-ttm", symbol, ""]
+    assert kept.expires_at == due
     assert kept.expires_at.astimezone(NEW_YORK).date() == report + timedelta(days=1)
 
 
