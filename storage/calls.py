@@ -62,8 +62,8 @@ class CallEnd:
 class CachedAnswer:
     """One answer of the vendor as it is kept: under what it was asked for, with its rows as JSON values.
 
-    `symbol` is "" where none was asked for, `params` the other parameters in order, as "a=1&b=2". `body` is None
-    for what the plan forbids: nothing is there, and it is not asked again before `expires_at`.
+    `symbol` is "" where none was asked for, `params` the other parameters in order, as "a=1&b=2". `body` is
+    None for what the plan forbids: nothing is there, and it is not asked again before `expires_at`.
     """
 
     endpoint: str

@@ -12,6 +12,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from agents.market.actions import ActionKind, CorporateAction
+from agents.market.bars import AssetType, Instrument
 from agents.market.fmp.fields import (
     Article,
     Day,
@@ -183,6 +184,17 @@ class Profile(SymbolRow):
     is_actively_trading: bool | None = None
     is_adr: bool | None = None
     is_fund: bool | None = None
+
+    @property
+    def instrument(self) -> Instrument:
+        """The company as a line of the universe."""
+        return Instrument(
+            symbol=self.symbol,
+            name=self.company_name or self.symbol,
+            sector=self.sector or None,
+            industry=self.industry or None,
+            asset_type=AssetType.ETF if self.is_etf or self.is_fund else AssetType.STOCK,
+        )
 
 
 class ScreenerRow(SymbolRow):

@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 
+from agents.market.bars import AssetType, Instrument
 from agents.market.fmp import queries
 from agents.market.fmp.caller import MOST_RETRIES, Errand
 from agents.market.fmp.client import FMPClient
@@ -96,6 +97,15 @@ def test_the_recorded_figures_are_read_under_their_own_names() -> None:
     quote = queries.quote("AAPL").rows(json.loads(fixture("fmp_recorded/quote__symbol=AAPL.json")))[0]
     assert (quote.price, quote.price_avg200) == (256.08, 221.73595)
     assert quote.timestamp.isoformat() == "2025-09-22T20:00:01+00:00"
+
+
+async def test_a_profile_is_a_line_of_the_universe(bench: Bench) -> None:
+    stock, fund = await bench.client.get_profile("AAPL"), await bench.client.get_profile("SPY")
+    assert stock is not None and fund is not None
+    assert stock.instrument == Instrument(
+        "AAPL", "AAPL Corporation", stock.sector, "Software", AssetType.STOCK
+    )
+    assert fund.instrument.asset_type is AssetType.ETF
 
 
 async def test_every_endpoint_of_the_free_plan_answers_in_its_type(bench: Bench) -> None:
