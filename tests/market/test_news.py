@@ -147,6 +147,20 @@ def test_what_is_no_feed_is_refused(body: bytes) -> None:
         read_feed(body)
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        "<rss>" + "<a>" * 100 + "</a>" * 100 + "</rss>",
+        "<rss>" + "<a/>" * 6_000 + "</rss>",
+        "<rss " + " ".join(f"a{n}='1'" for n in range(100)) + "/>",
+    ],
+    ids=["deep", "many", "wide"],
+)
+def test_more_elements_than_a_feed_has_are_refused(body: str) -> None:
+    with pytest.raises(FeedRefused, match="more elements than a feed"):
+        read_feed(body.encode())
+
+
 @given(st.binary(max_size=400) | st.text("<>/&;!?='\" rsitemlechang", max_size=200).map(str.encode))
 def test_any_bytes_are_entries_or_refused(body: bytes) -> None:
     try:

@@ -20,6 +20,10 @@ from agents.market.news.items import LONGEST_TEXT, LONGEST_TITLE
 from agents.market.plain_text import plain_text
 
 MOST_ENTRIES = 100
+# feedparser takes time with the square of these; feeds have a few hundred elements, few of them nested.
+MOST_ELEMENTS = 5_000
+MOST_ATTRIBUTES = 50
+DEEPEST = 50
 
 _DECLARATION = re.compile(r"^\ufeff?\s*<\?xml[^>]*\?>")
 
@@ -71,14 +75,27 @@ def _decoded(body: bytes) -> str:
 
 
 def _require_harmless(document: bytes) -> None:
-    """Raises FeedRefused for a document type, an entity, or what is no well-formed XML."""
+    """Raises FeedRefused for a document type, an entity, too many elements, or what is no well-formed XML."""
+    depth = elements = 0
 
     def refuse(*_: object) -> None:
         raise FeedRefused("it declares a document type or entities")
 
+    def opened(name: str, attributes: dict[str, str]) -> None:
+        nonlocal depth, elements
+        depth, elements = depth + 1, elements + 1
+        if depth > DEEPEST or elements > MOST_ELEMENTS or len(attributes) > MOST_ATTRIBUTES:
+            raise FeedRefused("it has more elements than a feed")
+
+    def closed(name: str) -> None:
+        nonlocal depth
+        depth -= 1
+
     parser = expat.ParserCreate("utf-8", " ")  # with namespaces, as feedparser reads it
     parser.StartDoctypeDeclHandler = refuse
     parser.EntityDeclHandler = refuse
+    parser.StartElementHandler = opened
+    parser.EndElementHandler = closed
     try:
         parser.Parse(document, True)
     except expat.ExpatError as error:
