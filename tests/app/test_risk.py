@@ -26,6 +26,7 @@ from storage.desk import Desk
 from storage.ledger import Ledger
 from storage.models import (
     CashEvent,
+    Equity,
     Fill,
     LadderReading,
     Order,
@@ -296,6 +297,8 @@ async def test_a_deposit_neither_hides_a_loss_nor_lifts_the_mark(database: str) 
         await STEPS[Slot.SETTLE](step_at(session, DAYS[2], Slot.SETTLE, [], view_of(DAYS[2], Decimal(100))))
         reading = await session.get_one(LadderReading, DAYS[2])
         assert (reading.rung, reading.drawdown, reading.halted_since) == (Rung.HALT, 0.16, DAYS[1])
+        equity = await session.get_one(Equity, DAYS[2])
+        assert (equity.equity, equity.day_return, equity.drawdown) == (Decimal("584000.00"), 0.0, 0.16)
 
 
 async def test_a_desk_that_is_not_stopped_cannot_be_rearmed(database: str) -> None:
