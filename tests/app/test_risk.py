@@ -13,8 +13,8 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from agents.market.bars import MarketView
-from agents.market.calendar import sessions
+from agents.market.bars import AssetType, Instrument, MarketView
+from agents.market.calendar import add_sessions, sessions
 from agents.market.earnings import Announcement
 from agents.trading.limits import KellyCap, Limits
 from app.runtime.book import book_tonight, facts_at_open
@@ -350,3 +350,30 @@ async def test_the_limits_are_kept_with_the_run_and_shown_from_it(database: str)
     assert (shown["heat"].limit, shown["heat"].bound, shown["heat"].left) == (0.015, 0.06, 0.015)
     assert (shown["entry_size"].limit, shown["entry_size"].note) == (0.5, "half")
     assert shown["ladder_halt"].used == pytest.approx(0.06)
+
+
+def test_the_evenings_reading_raises_stops_and_says_which(database: str) -> None:
+    async def work(session: AsyncSession) -> None:
+        position = await hold(session, HELD)
+        position.last_session = DAYS[4]
+        await settle(session, DAYS[4], "120", reports=None)
+        held = with_bars(DAYS[4])
+        fallen = bars_of([*[5000.0] * 219, 4500.0], symbol="^GSPC", first=add_sessions(DAYS[4], -219))
+        index = Instrument("^GSPC", "S&P 500", None, None, AssetType.INDEX)
+        view = MarketView(
+            DAYS[4], {**held.instruments, "^GSPC": index}, {"AAA": held.bars("AAA"), "^GSPC": fallen}
+        )
+        result = await STEPS[Slot.REGIME](step_at(session, DAYS[4], Slot.REGIME, [], view))
+        assert result.summary == (
+            "BEAR HIGH_VOL: ^GSPC -10.0% from SMA200; stops raised: AAA 90.00 to 108.40"
+        )
+        assert len(result.figures["stops"]) == 1  # type: ignore[arg-type]
+        assert (position.state, position.stop > 100) == (PositionState.OPEN, True)
+        shown = {row["name"]: row for row in result.figures["limits"]}  # type: ignore[attr-defined]
+        assert (shown["risk_per_trade"]["limit"], shown["risk_per_trade"]["source"]) == (
+            0.0025,
+            "regime policy",
+        )
+        assert shown["heat"]["used"] == 0.0  # the stop is above the entry: nothing is at risk any more
+
+    trial(database, work)
