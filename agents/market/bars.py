@@ -116,7 +116,7 @@ class Bars:
         return self._bar(int(indices[-1])) if len(indices) else None
 
     def on(self, session: date) -> Bar | None:
-        """The bar of `session`; None when there is none or one of its prices is missing."""
+        """The bar of `session`; None when there is none or one of its prices is missing or no price."""
         day = np.datetime64(session, "D")
         index = int(np.searchsorted(self.sessions, day))
         if index == len(self) or self.sessions[index] != day:
@@ -125,7 +125,7 @@ class Bars:
 
     def _bar(self, index: int) -> Bar | None:
         prices = (self.open[index], self.high[index], self.low[index], self.close[index])
-        if np.isnan(prices).any():
+        if not all(np.isfinite(price) and price > 0 for price in prices):
             return None
         shares = self.volume[index]
         return Bar(

@@ -138,6 +138,20 @@ def test_a_position_may_be_held_through_earnings(database: str) -> None:
     trial(database, work)
 
 
+@pytest.mark.parametrize("price", ["-5", "0", "nan", "inf"])
+def test_what_is_no_price_ends_and_moves_nothing(database: str, price: str) -> None:
+    async def work(session: AsyncSession) -> None:
+        position = await hold(session, HELD)
+        result = await settle(session, DAYS[4], price)
+        assert result.summary.startswith("0 bars; no exits; ")
+        assert (position.state, position.last_close) == (PositionState.OPEN, Decimal("100"))
+        equity = await Ledger(session).last_equity()
+        assert equity is not None
+        assert equity.positions_value == Decimal("10100.00")
+
+    trial(database, work)
+
+
 def test_a_stop_comes_before_earnings(database: str) -> None:
     async def work(session: AsyncSession) -> None:
         await hold(session, HELD)
