@@ -190,7 +190,3 @@ class Ledger:
     async def _events(self, *which: ColumnElement[bool]) -> Sequence[tuple[date, Decimal]]:
         rows = await self._session.execute(select(CashEvent.session, CashEvent.amount).where(*which))
         return [(row[0], row[1]) for row in rows]
-
-    async def peak_equity(self) -> Decimal | None:
-        """The highest closing equity so far."""
-        return await self._session.scalar(select(func.max(Equity.equity)))

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import InitVar, dataclass, field
 from datetime import date
 from enum import StrEnum
-from math import isnan
+from math import isfinite, isnan
 from types import MappingProxyType
 from typing import Self
 
@@ -117,7 +117,7 @@ class Bars:
         return self._bar(int(indices[-1])) if len(indices) else None
 
     def on(self, session: date) -> Bar | None:
-        """The bar of `session`; None when there is none or one of its prices is missing."""
+        """The bar of `session`; None when there is none or one of its prices is missing or no price."""
         day = np.datetime64(session, "D")
         index = int(np.searchsorted(self.sessions, day))
         if index == len(self) or self.sessions[index] != day:
@@ -126,7 +126,7 @@ class Bars:
 
     def _bar(self, index: int) -> Bar | None:
         prices = [float(column[index]) for column in (self.open, self.high, self.low, self.close)]
-        if any(map(isnan, prices)):
+        if not all(isfinite(price) and price > 0 for price in prices):
             return None
         opened, high, low, close = prices
         shares = float(self.volume[index])

@@ -70,12 +70,7 @@ async def book_at_open(step: Step, names: Iterable[str]) -> BookView:
         if (bar := step.view.bars(position.symbol).on(step.session)) is not None
     }
     marked = mark(positions, await step.ledger.cash(), opens)
-    eve = previous_session(step.session)
-    points = await _closes(step, eve)
-    flows = await step.ledger.deposits()
-    last = points[-1].session if points else date.min
-    arrived = sum((amount for session, amount in flows if session > last), Decimal(0))
-    now = EquityPoint(session=step.session, equity=marked.equity, flow=arrived)
+    index = await index_now(step, marked.equity)
     return await _book(
         step,
         step.session,
@@ -85,10 +80,10 @@ async def book_at_open(step: Step, names: Iterable[str]) -> BookView:
             _exposure(step, position, opens.get(position.symbol, position.last_close))
             for position in positions
         ),
-        closes=len(points),
-        index=time_weighted([*points, now]),
+        closes=len(index) - 1,
+        index=index,
         names=names,
-        known=eve,
+        known=previous_session(step.session),
     )
 
 
@@ -110,12 +105,17 @@ def earnings_date(step: Step, symbol: str) -> EarningsDate:
     return earnings_of(step.parts.kind, known.session, confirmed=known.confirmed)
 
 
-async def ladder_at_close(step: Step) -> LadderState:
-    """Where the ladder stands at this session's close, which has just been marked."""
-    return await _ladder(step, time_weighted(await _closes(step, step.session)))
+async def index_now(step: Step, equity: Decimal) -> tuple[IndexPoint, ...]:
+    """The account at every close before this session and now, when it is worth `equity`; time-weighted."""
+    points = await _closes(step, previous_session(step.session))
+    flows = await step.ledger.deposits()
+    last = points[-1].session if points else date.min
+    arrived = sum((amount for session, amount in flows if session > last), Decimal(0))
+    return time_weighted([*points, EquityPoint(session=step.session, equity=equity, flow=arrived)])
 
 
-async def _ladder(step: Step, closes: Sequence[IndexPoint]) -> LadderState:
+async def ladder_at(step: Step, closes: Sequence[IndexPoint]) -> LadderState:
+    """Where the ladder stands at the last of these closes, with every re-arm there has been."""
     rearms = [Rearm(session=session) for session in await step.ledger.rearms()]
     trades = await _trades(step, rearms[-1].session) if rearms else []
     return ladder_state(closes, rearms, trades, step.parts.limits)
@@ -157,9 +157,9 @@ async def _book(
         cash=cash,
         unsettled=unsettled,
         exposures=exposures,
-        day_return=_return(index, 1),
-        week_return=_return(index, WEEK),
-        ladder=await _ladder(step, index[:closes]),
+        day_return=return_over(index, 1),
+        week_return=return_over(index, WEEK),
+        ladder=await ladder_at(step, index[:closes]),
         locks=locks_on(trades, entry_session, protections),
         correlations=_correlations(step, together, known),
     )
@@ -191,7 +191,7 @@ async def _trades(step: Step, first: date) -> list[ClosedTrade]:
     ]
 
 
-def _return(index: Sequence[IndexPoint], sessions: int) -> float:
+def return_over(index: Sequence[IndexPoint], sessions: int) -> float:
     """Over the last so many sessions, or as many as there are."""
     if len(index) < 2:
         return 0.0

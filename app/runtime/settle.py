@@ -9,7 +9,7 @@ from agents.trading.broker import ExitFill, exit_on_bar, exit_without_bar, sale_
 from agents.trading.corporate import StopHold, release, suspected_split
 from agents.trading.limits import HoldAction, cash_on, halved_for, held_into_earnings, proceeds
 from app.runtime.actions import live_through_actions
-from app.runtime.book import earnings_date, ladder_at_close
+from app.runtime.book import earnings_date, index_now, ladder_at, return_over
 from app.runtime.closing import close_trade, sell, sold_part
 from app.runtime.step import Step, StepResult, held, stored
 from storage.memory import StoredBar
@@ -54,8 +54,7 @@ async def settle(step: Step) -> StepResult:
             row.low_since, row.high_since = position.low_since, position.high_since
             row.last_close, row.last_session = position.last_close, position.last_session
         alive.append(position)
-    equity = await _mark(step, alive)
-    ladder = await _mark_ladder(step)
+    equity, ladder = await _mark(step, alive)
     if ladder.rung is not Rung.FULL:
         notes.append(f"ladder: {ladder.rung}")
     exits = ", ".join(closed) or "no exits"
@@ -128,32 +127,27 @@ def _bar_row(step: Step, symbol: str) -> StoredBar | None:
     return None if bar is None else stored(bar)
 
 
-async def _mark(step: Step, positions: list[OpenPosition]) -> Equity:
-    """The account at the close, beside the last one and the highest one."""
+async def _mark(step: Step, positions: list[OpenPosition]) -> tuple[Equity, LadderReading]:
+    """The account at the close and where its ladder stands; what is paid in is no gain."""
     marked = mark(positions, await step.ledger.cash(), {})
     sales = await step.ledger.sales_since(step.session)
     cash = cash_on([proceeds(amount, session) for session, amount in sales], step.session)
-    last = await step.ledger.last_equity()
-    peak = max(await step.ledger.peak_equity() or marked.equity, marked.equity)
+    index = await index_now(step, marked.equity)
+    high = max(point.index for point in index)
     equity = Equity(
         session=step.session,
         cash=marked.cash,
         positions_value=marked.positions_value,
         equity=marked.equity,
         heat=marked.heat,
-        day_return=float(marked.equity / last.equity - 1) if last is not None else 0.0,
-        drawdown=float(1 - marked.equity / peak),
+        day_return=return_over(index, 1),
+        drawdown=float(1 - index[-1].index / high),
         unsettled=cash.unsettled,
         settles_on=cash.next_settles,
     )
     step.ledger.mark(equity)
-    return equity
-
-
-async def _mark_ladder(step: Step) -> LadderReading:
-    """Where the ladder stands at the close that was just marked, for everybody who shows it."""
     await step.ledger.hold_ladder()
-    limits, state = step.parts.limits, await ladder_at_close(step)
+    limits, state = step.parts.limits, await ladder_at(step, index)
     reading = LadderReading(
         session=step.session,
         rung=state.rung(limits),
@@ -162,4 +156,4 @@ async def _mark_ladder(step: Step) -> LadderReading:
         probation_left=state.probation_left,
     )
     step.ledger.mark_ladder(reading)
-    return reading
+    return equity, reading

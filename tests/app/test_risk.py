@@ -13,8 +13,8 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from agents.market.bars import MarketView
-from agents.market.calendar import sessions
+from agents.market.bars import AssetType, Instrument, MarketView
+from agents.market.calendar import add_sessions, sessions
 from agents.market.earnings import Announcement
 from agents.trading.limits import KellyCap, Limits
 from app.runtime.book import book_tonight, facts_at_open
@@ -26,6 +26,7 @@ from storage.desk import Desk
 from storage.ledger import Ledger
 from storage.models import (
     CashEvent,
+    Equity,
     Fill,
     LadderReading,
     Order,
@@ -133,6 +134,20 @@ def test_a_position_may_be_held_through_earnings(database: str) -> None:
         for day in DAYS[3:7]:
             await settle(session, day, "101", desk=parts(earnings_hold="hold"))
         assert (position.state, position.shares) == (PositionState.OPEN, 101)
+
+    trial(database, work)
+
+
+@pytest.mark.parametrize("price", ["-5", "0", "nan", "inf"])
+def test_what_is_no_price_ends_and_moves_nothing(database: str, price: str) -> None:
+    async def work(session: AsyncSession) -> None:
+        position = await hold(session, HELD)
+        result = await settle(session, DAYS[4], price)
+        assert result.summary.startswith("0 bars; no exits; ")
+        assert (position.state, position.last_close) == (PositionState.OPEN, Decimal("100"))
+        equity = await Ledger(session).last_equity()
+        assert equity is not None
+        assert equity.positions_value == Decimal("10100.00")
 
     trial(database, work)
 
@@ -296,6 +311,8 @@ async def test_a_deposit_neither_hides_a_loss_nor_lifts_the_mark(database: str) 
         await STEPS[Slot.SETTLE](step_at(session, DAYS[2], Slot.SETTLE, [], view_of(DAYS[2], Decimal(100))))
         reading = await session.get_one(LadderReading, DAYS[2])
         assert (reading.rung, reading.drawdown, reading.halted_since) == (Rung.HALT, 0.16, DAYS[1])
+        equity = await session.get_one(Equity, DAYS[2])
+        assert (equity.equity, equity.day_return, equity.drawdown) == (Decimal("584000.00"), 0.0, 0.16)
 
 
 async def test_a_desk_that_is_not_stopped_cannot_be_rearmed(database: str) -> None:
@@ -347,3 +364,30 @@ async def test_the_limits_are_kept_with_the_run_and_shown_from_it(database: str)
     assert (shown["heat"].limit, shown["heat"].bound, shown["heat"].left) == (0.015, 0.06, 0.015)
     assert (shown["entry_size"].limit, shown["entry_size"].note) == (0.5, "half")
     assert shown["ladder_halt"].used == pytest.approx(0.06)
+
+
+def test_the_evenings_reading_raises_stops_and_says_which(database: str) -> None:
+    async def work(session: AsyncSession) -> None:
+        position = await hold(session, HELD)
+        position.last_session = DAYS[4]
+        await settle(session, DAYS[4], "120", reports=None)
+        held = with_bars(DAYS[4])
+        fallen = bars_of([*[5000.0] * 219, 4500.0], symbol="^GSPC", first=add_sessions(DAYS[4], -219))
+        index = Instrument("^GSPC", "S&P 500", None, None, AssetType.INDEX)
+        view = MarketView(
+            DAYS[4], {**held.instruments, "^GSPC": index}, {"AAA": held.bars("AAA"), "^GSPC": fallen}
+        )
+        result = await STEPS[Slot.REGIME](step_at(session, DAYS[4], Slot.REGIME, [], view))
+        assert result.summary == (
+            "BEAR HIGH_VOL: ^GSPC -10.0% from SMA200; stops raised: AAA 90.00 to 108.40"
+        )
+        assert len(result.figures["stops"]) == 1  # type: ignore[arg-type]
+        assert (position.state, position.stop > 100) == (PositionState.OPEN, True)
+        shown = {row["name"]: row for row in result.figures["limits"]}  # type: ignore[attr-defined]
+        assert (shown["risk_per_trade"]["limit"], shown["risk_per_trade"]["source"]) == (
+            0.0025,
+            "regime policy",
+        )
+        assert shown["heat"]["used"] == 0.0  # the stop is above the entry: nothing is at risk any more
+
+    trial(database, work)

@@ -1,5 +1,5 @@
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import date
 from decimal import Decimal
 
@@ -350,6 +350,15 @@ def test_a_plan_is_measured_from_its_highest_entry() -> None:
     assert check(sized(book()), "reward_risk").after == 1.5  # 101 to 108.50, stop 96
     refused = denied(book(), Limits(min_reward_risk=1.6))
     assert (refused.limit, refused.reason) == ("reward_risk", "the target is 1.50 times the risk, least 1.6")
+
+
+@pytest.mark.parametrize("stop", ["101", "102", "0", "-5"])
+def test_an_inverted_or_negative_stop_is_refused(stop: str) -> None:
+    with pytest.raises(ValueError, match="expected an entry above a stop above zero"):
+        size_entry(replace(plan(), stop=Decimal(stop)), candidate(), book(), Limits(), COSTS)
+    with pytest.raises(ValueError, match="expected an entry above a stop above zero"):
+        upside_down = replace(terms(), stop=Decimal(stop))
+        recheck_at_fill(upside_down, Decimal(101), candidate(), book(), Limits(), COSTS)
 
 
 def test_the_facts_of_another_symbol_or_session_are_a_bug_of_the_caller() -> None:
