@@ -5,7 +5,13 @@ Importing this package registers every table on `Base.metadata`; what reads and 
 
 from storage.models.base import Base
 from storage.models.day import DeskRow, Equity, ParameterVersion, RegimeReading, Run
-from storage.models.learning import AgentMetric, AgentPrompt, LlmInteraction, StrategyAdjustment
+from storage.models.learning import (
+    AgentMeasurement,
+    AgentMetric,
+    AgentPrompt,
+    LlmInteraction,
+    StrategyAdjustment,
+)
 from storage.models.market import Bar, CorporateActionRow, Instrument, ScreenerResult
 from storage.models.runtime import AgentState, Leadership, Operation, ScheduledSlot, Worker
 from storage.models.trading import (
@@ -21,6 +27,7 @@ from storage.models.trading import (
 )
 
 __all__ = [
+    "AgentMeasurement",
     "AgentMetric",
     "AgentPrompt",
     "AgentState",

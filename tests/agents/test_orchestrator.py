@@ -96,7 +96,7 @@ def stances(deliberation: Deliberation) -> dict[AgentName, Stance]:
 
 async def test_two_of_three_in_favour_become_terms_for_the_human() -> None:
     result = await desk().deliberate(candidate(), briefing())
-    assert (result.denied_by, result.consensus, result.risky) == (None, Stance.FOR, False)
+    assert (result.denied_by, result.consensus.stance, result.risky) == (None, Stance.FOR, False)
     assert stances(result) == {
         AgentName.RESEARCH: Stance.FOR,
         AgentName.NEWS: Stance.ABSTAIN,
@@ -133,7 +133,7 @@ async def test_agreement_without_a_setup_is_nothing_to_trade() -> None:
     result = await desk(Headlines(ThesisKind.BULLISH)).deliberate(
         candidate(readings=replace(PULLBACK, rsi14=39.0)), briefing()
     )
-    assert (result.denied_by, result.consensus) == ("setup", Stance.FOR)
+    assert (result.denied_by, result.consensus.stance) == ("setup", Stance.FOR)
 
 
 async def test_what_is_held_or_proposed_is_voted_on_but_not_bought_again() -> None:

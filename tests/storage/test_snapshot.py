@@ -124,7 +124,7 @@ def test_a_desk_just_founded_shows_itself_and_nothing_else(founded: str) -> None
     )
     assert taken.totals == TradeTotals(trades=0, wins=0, mean_r=None, max_drawdown=0.0, denials=())
     assert taken.quota is None
-    assert taken.spend == SpendRow(today_usd=Decimal(0), month_usd=Decimal(0), calls=0)
+    assert taken.spend == SpendRow(today_usd=Decimal(0), month_usd=Decimal(0), total_usd=Decimal(0), calls=0)
 
 
 def test_the_header_counts_the_days_done(founded: str) -> None:
