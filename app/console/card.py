@@ -202,7 +202,8 @@ def consensus_lines(consensus: ConsensusRow | None, width: int, *, indent: int) 
     if names:
         lines += paragraph("; ".join(names), width, indent=indent, tone=Tone.WARN)
     if consensus.pool_gives_way:
-        skill = f"pool has no skill ({consensus.pool_skill:+.3f}): base rate used"
+        used = "used" if consensus.rule == "pool" else "would be used"
+        skill = f"pool has no skill ({consensus.pool_skill:+.3f}): base rate {used}"
         lines += paragraph(skill, width, indent=indent, tone=Tone.WARN)
     return lines
 

@@ -530,7 +530,8 @@ def test_spend_counts_today_and_this_month(founded: str) -> None:
     execute(founded, call, Decimal("0.00000123"), "1 s")
     execute(founded, call.replace("date_trunc('month', now())", "now()"), Decimal("0.25"), "0 s")
     spend = snapshot(founded).spend
-    assert spend == SpendRow(today_usd=Decimal("0.25"), month_usd=Decimal("0.25"), calls=2)
+    assert (spend.today_usd, spend.month_usd, spend.calls) == (Decimal("0.25"), Decimal("0.25"), 2)
+    assert spend.total_usd == Decimal("0.25000123")
 
 
 def test_the_next_snapshot_holds_what_was_committed_since(founded: str) -> None:
