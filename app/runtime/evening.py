@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import asdict
+from datetime import date
 from decimal import Decimal
 from uuid import UUID
 
@@ -11,7 +13,7 @@ from agents.base import Vote as SpokenVote
 from agents.orchestrator import Briefing
 from agents.orchestrator import Deliberation as Argument
 from agents.pool import PoolState
-from agents.trading.afterwards import Span, ended, outcome_after
+from agents.trading.afterwards import Span, ended, outcomes_after
 from agents.trading.limits import risk_policy
 from agents.trading.policy import Policy, policy_for
 from agents.trading.screener import ALL_SETUPS, Screened
@@ -154,20 +156,22 @@ async def digest(step: Step) -> StepResult:
 
 async def _look_back(step: Step) -> None:
     """What symbols of earlier screens did, for every span that has ended by now."""
-    due = {horizon: list(ended(span, step.session)) for horizon, span in AFTERWARDS.items()}
-    outcomes = {
-        row: outcome
-        for row in await step.memory.unmeasured_screens(due)
-        if (outcome := outcome_after(step.view, row.symbol, row.session, AFTERWARDS[row.horizon])) is not None
-    }
+    due = {horizon: ended(span, step.session) for horizon, span in AFTERWARDS.items()}
+    screens: dict[tuple[Horizon, date], dict[str, UUID]] = defaultdict(dict)
+    for row in await step.memory.unmeasured_screens(due):
+        screens[row.horizon, row.session][row.symbol] = row.id
+    outcomes: dict[Horizon, dict[UUID, float]] = defaultdict(dict)
+    for (horizon, session), rows in screens.items():
+        changes = outcomes_after(step.view, rows, session, AFTERWARDS[horizon])
+        outcomes[horizon] |= {rows[symbol]: change for symbol, change in changes.items()}
     await step.memory.store_screen_outcomes(outcomes)
 
 
 async def _log_pool(step: Step, pool: PoolState) -> None:
     """Keep what the pool gives each agent's word, evening by evening."""
-    for agent, weight in pool.weights.items():
-        for name, value in (("pool weight", weight), ("pool slope", pool.slopes[agent])):
-            await step.memory.log_metric(agent, name, value, session=step.session, now=step.now)
+    figures = {(agent, "pool weight"): weight for agent, weight in pool.weights.items()}
+    figures |= {(agent, "pool slope"): slope for agent, slope in pool.slopes.items()}
+    await step.memory.log_metrics(figures, session=step.session, now=step.now)
 
 
 def _screen_row(step: Step, scan_id: UUID, row: Screened) -> ScreenerResult:

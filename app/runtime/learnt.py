@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from agents.consensus import forecast
-from agents.pool import PoolState, Resolved, learn
+from agents.pool import PoolRules, PoolState, Resolved, learn
 from agents.statistics import Tally, base_rate
 from app.runtime.step import Step
 from storage.memory import ResolvedArgument
@@ -42,7 +43,12 @@ async def trade_counts(step: Step) -> TradeCounts:
 async def pool_state(step: Step) -> PoolState:
     """What the outcomes resolved before this step taught the pool."""
     found = await step.memory.resolved(before=step.now, most=MOST_OUTCOMES)
-    return learn([_resolved(argument) for argument in found], VOTERS, step.parts.consensus.pool)
+    return _learnt(tuple(_resolved(argument) for argument in found), step.parts.consensus.pool)
+
+
+@lru_cache(maxsize=2)  # on most evenings nothing has resolved since the last
+def _learnt(resolved: tuple[Resolved, ...], rules: PoolRules) -> PoolState:
+    return learn(resolved, VOTERS, rules)
 
 
 def _resolved(argument: ResolvedArgument) -> Resolved:

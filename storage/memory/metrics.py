@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -53,8 +53,26 @@ class MetricMemory(Part):
         self, agent: AgentName, name: str, value: float, *, session: date, now: datetime
     ) -> None:
         """Keep a figure of an agent's session; logged again it is replaced."""
+        await self.log_metrics({(agent, name): value}, session=session, now=now)
+
+    async def log_metrics(
+        self, figures: Mapping[tuple[AgentName, str], float], *, session: date, now: datetime
+    ) -> None:
+        """Keep figures of agents' sessions, each by agent and name."""
+        if not figures:
+            return
         row = insert(AgentMeasurement).values(
-            id=uuid7(), agent_name=agent, session=session, name=name, value=value, created_at=now
+            [
+                {
+                    "id": uuid7(),
+                    "agent_name": agent,
+                    "session": session,
+                    "name": name,
+                    "value": value,
+                    "created_at": now,
+                }
+                for (agent, name), value in figures.items()
+            ]
         )
         await self._session.execute(
             row.on_conflict_do_update(

@@ -9,8 +9,9 @@ from decimal import Decimal
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import bindparam, select, union_all, update
+from sqlalchemy import Double, Uuid, bindparam, func, select, union_all, update
 from sqlalchemy import literal as value_of
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from storage.memory.part import Part
 from storage.models import ScreenerResult
@@ -109,18 +110,24 @@ class ScreenMemory(Part):
             for row in rows
         ]
 
-    async def store_screen_outcomes(self, outcomes: Mapping[Unmeasured, float]) -> None:
-        """Write down what screened symbols did, as fractions."""
-        connection = await self._session.connection()
-        for horizon in Horizon:
-            values = [
-                {"of_row": row.id, "outcome": outcome}
-                for row, outcome in outcomes.items()
-                if row.horizon is horizon
-            ]
-            if values:
-                statement = update(ScreenerResult).where(ScreenerResult.id == bindparam("of_row"))
-                await connection.execute(statement.values({horizon.value: bindparam("outcome")}), values)
+    async def store_screen_outcomes(self, outcomes: Mapping[Horizon, Mapping[UUID, float]]) -> None:
+        """Write down what screened symbols did, by row, as fractions."""
+        for horizon, by_row in outcomes.items():
+            # One statement for all rows: a year of a replay writes twenty-five thousand of them.
+            given = (
+                func.unnest(
+                    bindparam("ids", list(by_row), ARRAY(Uuid)),
+                    bindparam("values", list(by_row.values()), ARRAY(Double)),
+                )
+                .table_valued("id", "outcome")
+                .render_derived()
+            )
+            await self._session.execute(
+                update(ScreenerResult)
+                .where(ScreenerResult.id == given.c.id)
+                .values({horizon.value: given.c.outcome})
+                .execution_options(synchronize_session=False)
+            )
 
     async def screen_outcomes(
         self, *, first: date | None = None, last: date | None = None
