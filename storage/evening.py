@@ -169,7 +169,7 @@ _EVENING = """
                        left join orders o on o.approval_id = a.id
                       where d.session = r.session), '[]') as argued
       from runs r
-     where r.slot = 'screen' and r.state = 'done'
+     where r.slot = 'screen' and r.state = 'done' and r.result ? 'failures'
        and (%(session)s::date is null or r.session = %(session)s::date)
      order by r.desk_time desc, r.session desc limit 1
 """

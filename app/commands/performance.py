@@ -34,10 +34,8 @@ def _lines(name: str, found: Performance) -> Iterator[str]:
         yield f"desk {name}: no session has settled yet"
         return
     yield f"desk {name}: {found.first_session} to {found.last_session}, n = {found.sessions} sessions"
-    yield _row(
-        "equity",
-        f"{found.start_equity:,.2f} to {found.final_equity:,.2f} dollars, {found.paid_in:+,.2f} paid in",
-    )
+    paid_in = f", {found.paid_in:+,.2f} paid in" if found.paid_in else ""
+    yield _row("equity", f"{found.start_equity:,.2f} to {found.final_equity:,.2f} dollars{paid_in}")
     yield _row(
         "models", f"{found.model_usd:,.2f} dollars for {found.model_calls} calls; net {found.net_equity:,.2f}"
     )
