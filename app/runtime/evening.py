@@ -160,10 +160,10 @@ async def _look_back(step: Step) -> None:
     screens: dict[tuple[Horizon, date], dict[str, UUID]] = defaultdict(dict)
     for row in await step.memory.unmeasured_screens(due):
         screens[row.horizon, row.session][row.symbol] = row.id
-    outcomes: dict[Horizon, dict[UUID, float]] = defaultdict(dict)
+    outcomes: dict[UUID, dict[Horizon, float]] = defaultdict(dict)
     for (horizon, session), rows in screens.items():
-        changes = outcomes_after(step.view, rows, session, AFTERWARDS[horizon])
-        outcomes[horizon] |= {rows[symbol]: change for symbol, change in changes.items()}
+        for symbol, change in outcomes_after(step.view, rows, session, AFTERWARDS[horizon]).items():
+            outcomes[rows[symbol]][horizon] = change
     await step.memory.store_screen_outcomes(outcomes)
 
 

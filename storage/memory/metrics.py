@@ -59,27 +59,24 @@ class MetricMemory(Part):
         self, figures: Mapping[tuple[AgentName, str], float], *, session: date, now: datetime
     ) -> None:
         """Keep figures of agents' sessions, each by agent and name."""
-        if not figures:
-            return
-        row = insert(AgentMeasurement).values(
-            [
-                {
-                    "id": uuid7(),
-                    "agent_name": agent,
-                    "session": session,
-                    "name": name,
-                    "value": value,
-                    "created_at": now,
-                }
-                for (agent, name), value in figures.items()
-            ]
+        row = insert(AgentMeasurement)
+        statement = row.on_conflict_do_update(
+            index_elements=["agent_name", "session", "name"],
+            set_={"value": row.excluded.value, "created_at": row.excluded.created_at},
         )
-        await self._session.execute(
-            row.on_conflict_do_update(
-                index_elements=["agent_name", "session", "name"],
-                set_={"value": row.excluded.value, "created_at": row.excluded.created_at},
-            )
-        )
+        rows = [
+            {
+                "id": uuid7(),
+                "agent_name": agent,
+                "session": session,
+                "name": name,
+                "value": value,
+                "created_at": now,
+            }
+            for (agent, name), value in figures.items()
+        ]
+        if rows:
+            await (await self._session.connection()).execute(statement, rows)
 
     async def measurements(self, agent: AgentName, *, most: int) -> Sequence[Measurement]:
         """The figures logged for an agent, latest session first, by name."""

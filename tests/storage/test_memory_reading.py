@@ -217,9 +217,10 @@ async def test_an_outcome_is_written_on_its_row_and_asked_for_once(database: str
                 (SESSIONS[0], Horizon.DAYS_30),
             ]
         )
-        for row in rows:
-            if row.session == SESSIONS[0]:
-                await memory.store_screen_outcomes({row.horizon: {row.id: 0.015}})
+        (first,) = {row.id for row in rows if row.session == SESSIONS[0]}
+        both = {Horizon.SESSIONS_5: 0.015, Horizon.DAYS_30: 0.015}
+        await memory.store_screen_outcomes({first: both})
+        await memory.store_screen_outcomes({first: {Horizon.SESSIONS_5: 9.0}})  # what is known stays
         await memory.store_screen_outcomes({})
         again = await memory.unmeasured_screens(due)
         assert [(row.session, row.horizon) for row in again] == [(SESSIONS[1], Horizon.SESSIONS_5)]
