@@ -36,6 +36,7 @@ def desk_parts(settings: Settings, kind: DeskKind) -> DeskParts:
         setups=settings.setups,
         regime_policy=settings.regime_policy,
         protections=settings.protections,
+        consensus=settings.consensus,
     )
 
 

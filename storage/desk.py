@@ -6,7 +6,7 @@ A screen is never the guard: every verdict is checked here, in one transaction, 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from types import TracebackType
 from typing import Self
 from uuid import UUID
@@ -14,6 +14,7 @@ from uuid import UUID
 import psycopg
 
 from storage import control
+from storage.evening import Evening, read_evening
 from storage.records import (
     AgentName,
     ApprovalState,
@@ -75,6 +76,10 @@ class Desk:
         with connection.transaction():
             connection.execute("set transaction isolation level repeatable read, read only")
             return read_snapshot(connection)
+
+    def evening(self, session: date | None = None) -> Evening | None:
+        """What became of everything an evening looked at, of the last one without a session."""
+        return read_evening(self._connected(), session)
 
     def wait(self, timeout_s: float) -> bool:
         """Until something changes: True then, False after `timeout_s` seconds."""

@@ -7,6 +7,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from uuid import UUID
 
+from storage.evening import ConsensusRow, Evening
 from storage.records import (
     AgentName,
     ApprovalState,
@@ -156,6 +157,7 @@ class ApprovalRow:
     reasoning: str
     checks: tuple[LimitCheck, ...]
     votes: tuple[VoteRow, ...]
+    consensus: ConsensusRow | None  # None: argued before it was kept
     facts: tuple[tuple[str, str], ...]  # label and value of the evidence, in reading order
     close: Decimal  # the close the proposal was made on
     created_session: date
@@ -304,6 +306,7 @@ class QuotaRow:
 class SpendRow:
     today_usd: Decimal
     month_usd: Decimal
+    total_usd: Decimal
     calls: int
 
 
@@ -336,6 +339,7 @@ class DeskSnapshot:
     queues: tuple[QueueRow, ...]
     schedule: tuple[SlotRow, ...]  # next due first; empty on a desk no runtime has led
     operations: tuple[OperationRow, ...]  # latest first
+    evening: Evening | None  # the last one screened, None before the first
     totals: TradeTotals
     quota: QuotaRow | None  # None: this desk has no vendor
     spend: SpendRow

@@ -11,6 +11,7 @@ from uuid import UUID
 
 import psycopg
 
+from storage.evening import consensus_of, read_evening
 from storage.records import (
     AgentName,
     ApprovalState,
@@ -83,10 +84,11 @@ def read_snapshot(connection: Connection) -> DeskSnapshot | None:
         queues=fetch_all(connection, QueueRow, _QUEUES, [WORKER_GONE_S, list(Queue)]),
         schedule=fetch_all(connection, SlotRow, _SCHEDULE),
         operations=fetch_all(connection, OperationRow, _OPERATIONS, [OPERATIONS_SHOWN]),
+        evening=read_evening(connection),
         totals=_totals(connection),
         quota=None,  # no vendor is asked before the desk has a vendor's ledger
         spend=fetch_one(connection, SpendRow, _SPEND)
-        or SpendRow(today_usd=Decimal(0), month_usd=Decimal(0), calls=0),
+        or SpendRow(today_usd=Decimal(0), month_usd=Decimal(0), total_usd=Decimal(0), calls=0),
     )
 
 
@@ -126,6 +128,7 @@ class _Approval:
     recommendation: Recommendation
     reasoning: str
     checks: tuple[Mapping[str, Any], ...]
+    argument: Mapping[str, object]  # the deliberation's columns
     facts: tuple[tuple[str, ...], ...]
     close: Decimal
     created_session: date
@@ -213,6 +216,7 @@ def _approval(row: _Approval, votes: tuple[_Vote, ...]) -> ApprovalRow:
             for vote in votes
             if vote.deliberation_id == row.deliberation_id
         ),
+        consensus=consensus_of(row.argument),
         facts=tuple((fact[0], fact[1]) for fact in row.facts),
         close=row.close,
         created_session=row.created_session,
@@ -310,6 +314,7 @@ _APPROVALS = """
     select a.id, a.deliberation_id, a.short_id, a.state, a.digest, a.symbol, a.setup_type, a.entry_session,
            a.min_entry, a.max_entry, a.stop, a.target, a.max_shares, a.max_risk, a.max_hold,
            a.parameters_version, a.limits, a.risky, a.risky_reasons, a.recommendation, a.reasoning, d.checks,
+           to_jsonb(d) - 'checks' - 'technical_snapshot' as argument,
            a.facts, a.close, a.created_session, a.expires_at, coalesce(a.decided_by, '') as decided_by,
            a.decided_at, coalesce(a.decision_reason, '') as decision_reason, a.effective_at,
            o.state as order_state, coalesce(o.note, '') as order_note
@@ -459,6 +464,6 @@ _DENIALS = """
 _SPEND = """
     select coalesce(sum(cost_usd) filter (where created_at >= date_trunc('day', now())), 0) as today_usd,
            coalesce(sum(cost_usd) filter (where created_at >= date_trunc('month', now())), 0) as month_usd,
-           count(*) as calls
+           coalesce(sum(cost_usd), 0) as total_usd, count(*) as calls
       from llm_interactions
 """

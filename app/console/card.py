@@ -11,6 +11,7 @@ from app.console.text import Line, Piece, Tone, fit, labelled, line, outside, pa
 from storage.plain import clean
 
 if TYPE_CHECKING:
+    from storage.evening import ConsensusRow
     from storage.records import LimitCheck, LimitInForce
     from storage.snapshot import ApprovalRow, VoteRow
 
@@ -207,12 +208,49 @@ def _check(check: LimitCheck, name_width: int, roomy: bool, view: View) -> Line:
     )
 
 
+def consensus_lines(consensus: ConsensusRow | None, width: int, *, indent: int) -> list[Line]:
+    """What the votes came to: the side, the chance of a win and whose it is, who dissents, who is silent."""
+    if consensus is None:
+        return []
+    side = Tone.GOOD if consensus.stance.value == "for" else Tone.WARN
+    head = line(
+        " " * indent,
+        outside(f"{consensus.rule}: "),
+        Piece(consensus.stance.value, side),
+        outside(f", {_chance(consensus)}", Tone.MUTED),
+    )
+    names = [
+        f"{what}: {', '.join(agents)}"
+        for what, agents in (("dissent", consensus.dissent), ("abstained", consensus.abstained))
+        if agents
+    ]
+    lines = [head, *paragraph(consensus.note, width, indent=indent, tone=Tone.MUTED)]
+    if names:
+        lines += paragraph("; ".join(names), width, indent=indent, tone=Tone.WARN)
+    if consensus.pool_gives_way:
+        used = "used" if consensus.rule == "pool" else "would be used"
+        skill = f"pool has no skill ({consensus.pool_skill:+.3f}): base rate {used}"
+        lines += paragraph(skill, width, indent=indent, tone=Tone.WARN)
+    return lines
+
+
+def _chance(consensus: ConsensusRow) -> str:
+    """The chance of a win that counts, or what the pool would say of it under a rule that claims none."""
+    base = f"base rate {percent(consensus.base_rate, 0)}"
+    if consensus.probability is not None:
+        return f"chance of a win {percent(consensus.probability, 0)}, {base}"
+    return f"the pool says {percent(consensus.pooled, 0)}, {base}"
+
+
 def _votes(row: ApprovalRow, width: int) -> list[Line]:
     if not row.votes:
         return [line(Piece("VOTES ", Tone.HEAD), Piece("nobody voted", Tone.WARN))]
     against = sum(vote.stance.value == "against" for vote in row.votes)
     dissent = f"{against} against" if against else "no dissent"
-    lines = [line(Piece("VOTES ", Tone.HEAD), Piece(dissent, Tone.WARN if against else Tone.MUTED))]
+    lines = [
+        line(Piece("VOTES ", Tone.HEAD), Piece(dissent, Tone.WARN if against else Tone.MUTED)),
+        *consensus_lines(row.consensus, width, indent=2),
+    ]
     for vote in row.votes:
         lines += _vote(vote, width)
     return lines

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import asdict
+from datetime import date
 from decimal import Decimal
 from uuid import UUID
 
@@ -11,15 +13,18 @@ from agents.base import Vote as SpokenVote
 from agents.market.calendar import next_session
 from agents.orchestrator import Briefing
 from agents.orchestrator import Deliberation as Argument
+from agents.pool import PoolState
+from agents.trading.afterwards import Span, ended, outcomes_after
 from agents.trading.policy import Policy
 from agents.trading.screener import ALL_SETUPS, Screened
 from app.runtime.book import book_tonight, facts_tonight
 from app.runtime.evidence import Fact, trade_facts
+from app.runtime.learnt import TradeCounts, pool_state, trade_counts
 from app.runtime.limits import kelly_caps, limits_now, limits_under, policy_of
 from app.runtime.step import Step, StepResult, technicals_json
 from app.runtime.stops import tighten_stops
-from app.runtime.why import drift_readings, evening_funnel, rungs
-from storage.memory import StoredThesis
+from app.runtime.why import drift_readings, rungs
+from storage.memory import Horizon, StoredThesis
 from storage.models import Approval, Deliberation, RegimeReading, ScreenerResult, Vote
 from storage.models.base import Json
 from storage.records import (
@@ -31,6 +36,13 @@ from storage.records import (
 )
 
 SHORT_ID_DIGITS = 4
+
+AFTERWARDS = {
+    Horizon.SESSIONS_5: Span(sessions=5, excess=True),
+    Horizon.SESSIONS_21: Span(sessions=21, excess=True),
+    Horizon.DAYS_7: Span(days=7),
+    Horizon.DAYS_30: Span(days=30),
+}
 
 
 async def read_regime(step: Step) -> StepResult:
@@ -115,6 +127,7 @@ async def deliberate(step: Step) -> StepResult:
     candidates = {row.symbol: row for row in step.screened(allowed=policy.setups).selected}
     if not candidates:
         return StepResult("0 argued, 0 proposed", _argued((), policy))
+    counts, pool = await trade_counts(step), await pool_state(step)
     briefing = Briefing(
         direction=regime.direction,
         volatility=regime.volatility,
@@ -127,10 +140,14 @@ async def deliberate(step: Step) -> StepResult:
         limits=limits_under(step, policy),
         costs=step.parts.costs,
         kelly=await kelly_caps(step),
+        consensus=step.parts.consensus,
+        base_rates={setup: counts.base_rate(setup, regime.direction) for setup in ALL_SETUPS},
+        pool=pool,
         attendance=step.attendance,
     )
     arguments = await step.parts.orchestrator.deliberate_all(candidates.values(), briefing)
-    await _keep(step, arguments, candidates)
+    await _keep(step, arguments, candidates, counts)
+    await _log_pool(step, pool)
     proposed = [argument.symbol for argument in arguments if argument.terms is not None]
     return StepResult(
         f"{len(arguments)} argued, {len(proposed)} proposed"
@@ -140,9 +157,11 @@ async def deliberate(step: Step) -> StepResult:
 
 
 async def digest(step: Step) -> StepResult:
-    """Sum up what each agent did, and say how far tonight's candidates came."""
+    """Sum up what each agent did, look at what was screened before, say how far tonight's candidates came."""
     await step.memory.store_metrics(step.session, now=step.now)
-    found = await evening_funnel(step.memory, step.session)
+    await _look_back(step)
+    tonight = await step.memory.evening(step.session)
+    found = tonight.funnel if tonight is not None and tonight.session == step.session else None
     drifted = [reading for reading in await drift_readings(step.memory, step.session) if reading.alarm]
     said = [found.sentence if found else "Nothing was screened.", *(reading.note for reading in drifted)]
     return StepResult(
@@ -152,6 +171,26 @@ async def digest(step: Step) -> StepResult:
             "drift": [{"agent": reading.agent, "p": reading.p_value} for reading in drifted],
         },
     )
+
+
+async def _look_back(step: Step) -> None:
+    """What symbols of earlier screens did, for every span that has ended by now."""
+    due = {horizon: ended(span, step.session) for horizon, span in AFTERWARDS.items()}
+    screens: dict[tuple[Horizon, date], dict[str, UUID]] = defaultdict(dict)
+    for row in await step.memory.unmeasured_screens(due):
+        screens[row.horizon, row.session][row.symbol] = row.id
+    outcomes: dict[UUID, dict[Horizon, float]] = defaultdict(dict)
+    for (horizon, session), rows in screens.items():
+        for symbol, change in outcomes_after(step.view, rows, session, AFTERWARDS[horizon]).items():
+            outcomes[rows[symbol]][horizon] = change
+    await step.memory.store_screen_outcomes(outcomes)
+
+
+async def _log_pool(step: Step, pool: PoolState) -> None:
+    """Keep what the pool gives each agent's word, evening by evening."""
+    figures = {(agent, "pool weight"): weight for agent, weight in pool.weights.items()}
+    figures |= {(agent, "pool slope"): slope for agent, slope in pool.slopes.items()}
+    await step.memory.log_metrics(figures, session=step.session, now=step.now)
 
 
 def _screen_row(step: Step, scan_id: UUID, row: Screened) -> ScreenerResult:
@@ -165,6 +204,7 @@ def _screen_row(step: Step, scan_id: UUID, row: Screened) -> ScreenerResult:
         technical_snapshot=technicals_json(row.technicals),
         composite_score=Decimal(str(row.score)),
         selected_for_watchlist=row.selected,
+        setup_type=row.nearest,
         created_at=step.now,
     )
 
@@ -179,7 +219,9 @@ def _argued(arguments: tuple[Argument, ...], policy: Policy) -> Json:
     }
 
 
-async def _keep(step: Step, arguments: tuple[Argument, ...], candidates: dict[str, Screened]) -> None:
+async def _keep(
+    step: Step, arguments: tuple[Argument, ...], candidates: dict[str, Screened], counts: TradeCounts
+) -> None:
     """Store the evening's arguments with their votes and theses and the approvals they led to."""
     deliberations, votes, approvals = [], [], []
     for rank, argument in enumerate(arguments, start=1):
@@ -194,7 +236,8 @@ async def _keep(step: Step, arguments: tuple[Argument, ...], candidates: dict[st
                 argument.sized,
                 candidate,
                 step.view.bars(argument.symbol),
-                record=await step.memory.setup_record(argument.setup_type, before=step.now),
+                record=counts.of_setup(argument.setup_type),
+                base_rate=argument.consensus.base_rate,
             )
             approvals.append(_approval(step, row.id, argument, argument.terms, argument.plan.close, facts))
     await step.memory.store_deliberations(deliberations, votes, approvals)
@@ -215,6 +258,7 @@ async def _keep(step: Step, arguments: tuple[Argument, ...], candidates: dict[st
 
 
 def _deliberation(step: Step, rank: int, argument: Argument, candidate: Screened) -> Deliberation:
+    consensus = argument.consensus
     return Deliberation(
         id=uuid7(),
         session=step.session,
@@ -226,6 +270,15 @@ def _deliberation(step: Step, rank: int, argument: Argument, candidate: Screened
         reasoning=argument.reasoning,
         checks=[asdict(check) for check in argument.checks],
         technical_snapshot=technicals_json(candidate.technicals),
+        consensus_rule=consensus.rule,
+        consensus=consensus.stance,
+        probability=consensus.probability,
+        pooled=consensus.pooled,
+        base_rate=consensus.base_rate,
+        pool_skill=consensus.skill,
+        dissent=list(consensus.dissent),
+        abstained=list(consensus.abstained),
+        consensus_note=consensus.note,
         created_at=step.now,
     )
 

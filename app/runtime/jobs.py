@@ -17,6 +17,7 @@ from procrastinate.jobs import Job
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
+from agents.consensus import ConsensusRules
 from agents.market.calendar import next_session, open_time, previous_session
 from agents.market.clock import Clock
 from agents.trading.costs import Costs
@@ -228,6 +229,7 @@ def _under(parts: DeskParts, version: ParameterVersion) -> DeskParts:
         setups=Setups.model_validate(version.parameters["setups"]),
         regime_policy=RegimePolicy.model_validate(version.parameters["regime_policy"]),
         protections=Protections.model_validate(version.parameters["protections"]),
+        consensus=ConsensusRules.model_validate(version.parameters["consensus"]),
     )
 
 

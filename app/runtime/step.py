@@ -9,6 +9,7 @@ from typing import Protocol
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from agents.base import EVERYBODY, Attendance
+from agents.consensus import ConsensusRules
 from agents.market.actions import Actions
 from agents.market.bars import Bar as MarketBar
 from agents.market.bars import MarketView
@@ -29,7 +30,7 @@ from storage.models import Position
 from storage.models.base import Json
 from storage.records import DeskKind, SetupType, to_price
 
-PARAMETERS = ("setups", "regime_policy", "protections")  # names of DeskParts
+PARAMETERS = ("setups", "regime_policy", "protections", "consensus")  # names of DeskParts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +46,7 @@ class DeskParts:
     setups: Setups
     regime_policy: RegimePolicy
     protections: Protections
+    consensus: ConsensusRules
 
     def parameters(self) -> Json:
         """What a parameter version keeps of them beside limits, costs and screen."""

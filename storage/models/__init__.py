@@ -13,7 +13,13 @@ from storage.models.day import (
     RegimeReading,
     Run,
 )
-from storage.models.learning import AgentMetric, AgentPrompt, LlmInteraction, StrategyAdjustment
+from storage.models.learning import (
+    AgentMeasurement,
+    AgentMetric,
+    AgentPrompt,
+    LlmInteraction,
+    StrategyAdjustment,
+)
 from storage.models.market import Bar, CorporateActionRow, Instrument, ScreenerResult
 from storage.models.runtime import AgentState, Leadership, Operation, ScheduledSlot, Worker
 from storage.models.trading import (
@@ -29,6 +35,7 @@ from storage.models.trading import (
 )
 
 __all__ = [
+    "AgentMeasurement",
     "AgentMetric",
     "AgentPrompt",
     "AgentState",

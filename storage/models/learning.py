@@ -119,3 +119,17 @@ class AgentMetric(Base):
     impact_on_pnl: Mapped[Money]
     cost_usd: Mapped[Usd]
     created_at: Mapped[Instant]
+
+
+class AgentMeasurement(Base):
+    """Any figure logged for an agent's session, beside the sums of `agent_metrics`."""
+
+    __tablename__ = "agent_measurements"
+    __table_args__ = (UniqueConstraint("agent_name", "session", "name"),)
+
+    id: Mapped[Id]
+    agent_name: Mapped[AgentName] = mapped_column(choice(AgentName, "agent_name"))
+    session: Mapped[dt.date]
+    name: Mapped[str]
+    value: Mapped[float]
+    created_at: Mapped[Instant]

@@ -10,7 +10,7 @@ from sqlalchemy import BigInteger, CheckConstraint, Index, Numeric, UniqueConstr
 from sqlalchemy.orm import Mapped, mapped_column
 
 from storage.models.base import Base, Id, Instant, Json, Price, Score, choice
-from storage.records import ActionKind
+from storage.records import ActionKind, SetupType
 
 
 class Instrument(Base):
@@ -82,10 +82,15 @@ class ScreenerResult(Base):
     technical_snapshot: Mapped[Json]
     composite_score: Mapped[Score]
     selected_for_watchlist: Mapped[bool]
+    setup_type: Mapped[SetupType | None] = mapped_column(choice(SetupType, "setup_type"))  # it was nearest to
     thesis: Mapped[str | None]
     confidence: Mapped[Decimal | None] = mapped_column(Numeric(5, 2))
     source: Mapped[str | None]  # who wrote the thesis: "rules" or a model's name
     reasoning: Mapped[str | None]
+    # From the next open to the close after so many sessions, as a fraction above the index over that span.
+    outcome_5s: Mapped[float | None]
+    outcome_21s: Mapped[float | None]
+    # From the next open to the last close within so many days, the symbol by itself.
     outcome_7d: Mapped[float | None]
     outcome_30d: Mapped[float | None]
     created_at: Mapped[Instant]

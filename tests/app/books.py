@@ -73,9 +73,9 @@ async def run_through(
     return conninfo
 
 
-def report_of(conninfo: str, pack: HistoryPack) -> ReplayReport:
+def report_of(conninfo: str) -> ReplayReport:
     """The report without what two equal runs may differ in."""
-    return replace(read_report(conninfo, pack, 0.0), desk="")
+    return replace(read_report(conninfo, 0.0), desk="")
 
 
 def assert_books_balance(conninfo: str) -> None:

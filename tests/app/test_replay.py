@@ -37,8 +37,8 @@ async def test_two_runs_agree_and_their_books_balance(
 ) -> None:
     other = await run_through(databases, sample, FIRST, LAST)
 
-    assert report_of(other, sample) == report_of(whole, sample)
-    report = report_of(whole, sample)
+    assert report_of(other) == report_of(whole)
+    report = report_of(whole)
     assert report.trades > 5
     assert {"held", "protections", "sector", "setup"} <= set(report.denials)  # six names, five of one sector
     assert_books_balance(whole)
@@ -56,7 +56,7 @@ async def test_a_replay_stopped_again_and_again_ends_as_one_that_was_not(
         finished = await run.run(stop)
         _, run = await prepare(databases, sample, FIRST, LAST, desk="stopped")
 
-    assert report_of(conninfo, sample) == report_of(whole, sample)
+    assert report_of(conninfo) == report_of(whole)
     assert_books_balance(conninfo)
 
 
@@ -65,7 +65,7 @@ async def test_when_everything_is_rejected_nothing_is_traded(
 ) -> None:
     conninfo = await run_through(databases, sample, FIRST, date(2007, 2, 28), verdicts=VerdictMode.REJECT)
 
-    report = report_of(conninfo, sample)
+    report = report_of(conninfo)
     assert (report.trades, report.win_rate, report.final_equity) == (0, None, report.start_equity)
 
 

@@ -10,6 +10,8 @@ from decimal import Decimal
 from math import sin
 from uuid import UUID
 
+from storage.evening import ArguedRow, ConsensusRow, Evening
+from storage.funnel import Deliberated, ScreenCounts, funnel
 from storage.records import (
     AgentName,
     ApprovalState,
@@ -199,6 +201,17 @@ def approval_row(
                 veto_only=True,
             ),
         ),
+        consensus=ConsensusRow(
+            rule="majority",
+            stance=Stance.FOR,
+            probability=None,
+            pooled=0.618,
+            base_rate=0.54,
+            pool_skill=-0.021,
+            dissent=(AgentName.REGIME,),
+            abstained=(),
+            note="2 of 3 are for it, 2 must be.",
+        ),
         facts=(
             ("RSI 14", "24.1"),
             ("ATR 14", "4.52"),
@@ -216,6 +229,42 @@ def approval_row(
         order_state=None,
         order_note="",
     )
+
+
+def an_evening() -> Evening:
+    """Two candidates of sixteen symbols: one was outvoted, one found no room in its sector."""
+    silent = ConsensusRow(
+        rule="majority",
+        stance=Stance.AGAINST,
+        probability=None,
+        pooled=0.481,
+        base_rate=0.54,
+        pool_skill=0.02,
+        dissent=(AgentName.STRATEGY,),
+        abstained=(AgentName.NEWS,),
+        note="1 of 3 are for it, 2 must be.",
+    )
+    argued = tuple(
+        ArguedRow(
+            symbol=symbol,
+            setup_type=SetupType.MOMENTUM,
+            denied_by=by,
+            reasoning=why,
+            consensus=silent,
+            approval=None,
+            order=None,
+            note="",
+        )
+        for symbol, by, why in (
+            ("CVX", "consensus", "Energy falls while the market rises."),
+            ("GS", "sector", "Denied: sector has no room for one share."),
+        )
+    )
+    counts = ScreenCounts(
+        universe=16, with_data=15, passed=4, selected=("CVX", "GS"), failures=(("fresh", 1), ("setup", 11))
+    )
+    fates = [Deliberated(row.symbol, row.denied_by) for row in argued]
+    return Evening(session=SESSION, funnel=funnel(SESSION, counts, fates), argued=argued)
 
 
 def position_row(index: int, symbol: str, entry: str, last: str, shares: int, held: int) -> PositionRow:
@@ -441,9 +490,10 @@ def a_desk(
         queues=(),
         schedule=(),
         operations=(),
+        evening=an_evening(),
         totals=TradeTotals(trades=57, wins=33, mean_r=0.19, max_drawdown=0.0, denials=(("heat", 4),)),
         quota=None,
-        spend=SpendRow(today_usd=Decimal(0), month_usd=Decimal(0), calls=0),
+        spend=SpendRow(today_usd=Decimal(0), month_usd=Decimal(0), total_usd=Decimal(0), calls=0),
     )
 
 

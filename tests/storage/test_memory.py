@@ -118,13 +118,13 @@ async def test_a_setups_record_holds_only_what_was_closed_before_the_instant(fou
             session.add(left)
             session.flush()
             session.add(build.outcome(left, pnl, exit_time=CLOSE + timedelta(days=number)))
-    setup = SetupType.OVERSOLD_BOUNCE
+    cell = (SetupType.OVERSOLD_BOUNCE, Direction.BULL)
     async with build.transaction(founded) as session:
         memory = AgentMemory(session)
-        assert await memory.setup_record(setup, before=CLOSE) == (0, 0)
-        assert await memory.setup_record(setup, before=CLOSE + timedelta(microseconds=1)) == (1, 1)
-        assert await memory.setup_record(setup, before=CLOSE + timedelta(days=2)) == (2, 1)
-        assert await memory.setup_record(setup, before=CLOSE + timedelta(days=99)) == (4, 2)
+        assert await memory.trade_counts(before=CLOSE) == {}
+        assert await memory.trade_counts(before=CLOSE + timedelta(microseconds=1)) == {cell: (1, 1)}
+        assert await memory.trade_counts(before=CLOSE + timedelta(days=2)) == {cell: (2, 1)}
+        assert await memory.trade_counts(before=CLOSE + timedelta(days=99)) == {cell: (4, 2)}
 
 
 async def test_an_evenings_arguments_votes_and_approvals_are_kept_together(database: str) -> None:

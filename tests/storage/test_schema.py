@@ -189,6 +189,7 @@ def test_a_desk_made_by_the_first_schema_keeps_every_row(history: str) -> None:
     fresh = {"late_s": 0, "attempts": 1, "worker": "", "epoch": None, "asked_by": None, "queued_at": None}
     assert all({name: run[name] for name in fresh} == fresh for run in new["runs"])
     assert {table for table in new if table not in old} == {
+        "agent_measurements",
         "agent_states",
         "corporate_actions",
         "ladder_readings",
@@ -314,6 +315,19 @@ def test_the_third_schema_keeps_what_it_has_no_words_for_under_the_nearest(histo
     assert scalar(history, "select exit_reason from trade_outcomes") == "manual"
     migrate(history, "upgrade", "head")
     assert dump(history) == made
+
+
+def test_a_desk_made_before_consensus_was_kept_says_so(history: str) -> None:
+    written = rows(history)
+    migrate(history, "downgrade", "0004")
+    old = rows(history)
+    assert "agent_measurements" not in old
+    assert {"pooled", "dissent"}.isdisjoint(old["deliberations"][0])
+    assert old == narrowed(written, old)
+    schema.upgrade(history)
+    assert narrowed(rows(history), old) == old
+    (kept, *_) = rows(history)["deliberations"]
+    assert (kept["consensus"], kept["base_rate"], kept["dissent"]) == (None, None, [])
 
 
 @pytest.mark.parametrize("setup", SetupType)

@@ -127,7 +127,7 @@ def test_a_desk_just_founded_shows_itself_and_nothing_else(founded: str) -> None
     )
     assert taken.totals == TradeTotals(trades=0, wins=0, mean_r=None, max_drawdown=0.0, denials=())
     assert taken.quota is None
-    assert taken.spend == SpendRow(today_usd=Decimal(0), month_usd=Decimal(0), calls=0)
+    assert taken.spend == SpendRow(today_usd=Decimal(0), month_usd=Decimal(0), total_usd=Decimal(0), calls=0)
 
 
 def test_the_header_counts_the_days_done(founded: str) -> None:
@@ -570,7 +570,8 @@ def test_spend_counts_today_and_this_month(founded: str) -> None:
     execute(founded, call, Decimal("0.00000123"), "1 s")
     execute(founded, call.replace("date_trunc('month', now())", "now()"), Decimal("0.25"), "0 s")
     spend = snapshot(founded).spend
-    assert spend == SpendRow(today_usd=Decimal("0.25"), month_usd=Decimal("0.25"), calls=2)
+    assert (spend.today_usd, spend.month_usd, spend.calls) == (Decimal("0.25"), Decimal("0.25"), 2)
+    assert spend.total_usd == Decimal("0.25000123")
 
 
 def test_the_next_snapshot_holds_what_was_committed_since(founded: str) -> None:
