@@ -83,3 +83,15 @@ class CallLedger(Protocol):
 
     async def settle(self, ticket: UUID, end: CallEnd) -> None:
         """Write down how an admitted call ended. One that is never settled stays counted."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CachedAnswer:
+    """An answer as it was fetched; past `expires_at` it may still be served, with its age."""
+
+    endpoint: str
+    symbol: str  # "" when the endpoint takes none
+    params: str  # canonical: sorted by name, "a=1&b=2"
+    body: list[object] | None  # None: nothing is to be had here, and it is not asked for before `expires_at`
+    fetched_at: datetime
+    expires_at: datetime

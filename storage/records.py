@@ -226,6 +226,7 @@ class OperationKind(StrEnum):
     RESUME = "resume"
     RUN_NOW = "run_now"
     FAULT = "fault"
+    VENDOR = "vendor"  # a refusal of the vendor forgotten, a block lifted
 
 
 @dataclass(frozen=True, kw_only=True)

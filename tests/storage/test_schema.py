@@ -188,10 +188,18 @@ def test_a_desk_made_by_the_first_schema_keeps_every_row(history: str) -> None:
     assert all({name: run[name] for name in fresh} == fresh for run in new["runs"])
     assert {table for table in new if table not in old} == {
         "agent_states",
+        "call_reservations",
         "corporate_actions",
+        "entitlements",
         "leadership",
         "operations",
+        "quota_plans",
+        "quota_resets",
         "schedule",
+        "vendor_blocks",
+        "vendor_cache",
+        "vendor_calls",
+        "vendor_keys",
         "workers",
     }
     assert not any(new[table] for table in new if table not in old)
@@ -283,7 +291,7 @@ def test_the_second_schema_keeps_the_money_of_what_it_has_no_words_for(history: 
             ("oversold_bounce", "manual"),
             ("oversold_bounce", "take_profit"),
         ]
-    migrate(history, "upgrade", "0003")
+    migrate(history, "upgrade", "head")
     assert dump(history) == made
     assert scalar(history, "select count(*) from corporate_actions") == 0
 
