@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from agents.market.quota import FmpQuota
 from agents.trading.costs import Costs
 from agents.trading.limits import Limits, Protections
 from agents.trading.policy import RegimePolicy
@@ -106,6 +107,7 @@ class Settings(BaseSettings):
     setups: Setups = Setups()
     regime_policy: RegimePolicy = RegimePolicy()
     protections: Protections = Protections()
+    fmp: FmpQuota = FmpQuota()
     rehearsal: RehearsalSettings = RehearsalSettings()
 
     @classmethod

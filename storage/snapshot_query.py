@@ -11,6 +11,7 @@ from uuid import UUID
 
 import psycopg
 
+from storage.quota_query import read_quota
 from storage.records import (
     AgentName,
     ApprovalState,
@@ -77,7 +78,7 @@ def read_snapshot(connection: Connection) -> DeskSnapshot | None:
         schedule=fetch_all(connection, SlotRow, _SCHEDULE),
         operations=fetch_all(connection, OperationRow, _OPERATIONS, [OPERATIONS_SHOWN]),
         totals=_totals(connection),
-        quota=None,  # no vendor is asked before the desk has a vendor's ledger
+        quota=read_quota(connection),
         spend=fetch_one(connection, SpendRow, _SPEND)
         or SpendRow(today_usd=Decimal(0), month_usd=Decimal(0), calls=0),
     )

@@ -12,7 +12,8 @@ from app.console.state import View, lives
 from app.console.text import Line, Piece, Tone, labelled, line, paragraph
 
 if TYPE_CHECKING:
-    from storage.snapshot import QuotaRow, SpendRow
+    from storage.quota_snapshot import QuotaRow
+    from storage.snapshot import SpendRow
 
 NO_VENDOR = "no vendor is asked on a HISTORY desk: 0 calls; the free FMP plan's meter starts with a live desk"
 ASKS_NOBODY = "this desk asks no vendor: 0 calls"
