@@ -92,14 +92,7 @@ class CallPlan:
 
     @property
     def forecast(self) -> str:
-        """In words: "dry at 15:40 New York", "never today"."""
-        dry = self.dry_at
-        if dry is None:
-            return "never today"
-        local = dry.astimezone(NEW_YORK)
-        if local.date() == self.made_at.astimezone(NEW_YORK).date():
-            return f"dry at {local:%H:%M} New York"
-        return f"never today, dry at {local:%H:%M} New York on {local:%Y-%m-%d}"
+        return forecast(self.made_at, self.dry_at)
 
     def on(self, day: date) -> tuple[PlannedSlot, ...]:
         """The slots due on a New York day."""
@@ -108,6 +101,16 @@ class CallPlan:
     def rows(self) -> tuple[PlannedSlotRow, ...]:
         """As the desk keeps it for screens."""
         return tuple(_row(slot) for slot in self.slots)
+
+
+def forecast(made_at: datetime, dry_at: datetime | None) -> str:
+    """When a plan runs dry, in words: "dry at 15:40 New York", "never today"."""
+    if dry_at is None:
+        return "never today"
+    local = dry_at.astimezone(NEW_YORK)
+    if local.date() == made_at.astimezone(NEW_YORK).date():
+        return f"dry at {local:%H:%M} New York"
+    return f"never today, dry at {local:%H:%M} New York on {local:%Y-%m-%d}"
 
 
 def plan_calls(
