@@ -224,14 +224,24 @@ async def test_a_call_is_settled_once_and_only_when_it_was_admitted(
 # -- reservations --------------------------------------------------------------------------------------------
 
 
-async def test_what_a_job_has_reserved_nobody_of_lower_priority_can_use(ledger: QuotaLedger) -> None:
+@pytest.mark.parametrize("priority", [Priority.POSITIONS, Priority.WATCHLIST])
+async def test_what_a_job_has_reserved_no_other_of_its_priority_or_a_lower_one_can_use(
+    ledger: QuotaLedger, priority: Priority
+) -> None:
     held = await ledger.reserve("settle", Priority.POSITIONS, 4)
     assert held.calls == 4
-    assert await admit(ledger, 10, Priority.WATCHLIST) == 3
+    assert await admit(ledger, 10, priority) == 3
     for _ in range(4):
         await ledger.admit(call(Priority.POSITIONS, job="settle"))
     with pytest.raises(QuotaRefused):
         await ledger.admit(call(Priority.POSITIONS, job="settle"))
+
+
+async def test_what_a_job_has_used_it_holds_no_more(ledger: QuotaLedger) -> None:
+    await ledger.reserve("settle", Priority.POSITIONS, 4)
+    for _ in range(4):
+        await ledger.admit(call(Priority.POSITIONS, job="settle"))
+    assert await admit(ledger, 10) == 3
 
 
 async def test_a_higher_priority_is_not_held_up_by_what_a_lower_one_has_reserved(ledger: QuotaLedger) -> None:

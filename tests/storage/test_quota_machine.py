@@ -19,7 +19,8 @@ from tests.storage.desk_builder import execute
 from tests.storage.test_quota import AGES, KEY, pass_time
 
 RULES = QuotaRules(daily_calls=12, exits_reserve=3, bandwidth_bytes=500_000_000)
-JOBS = ("settle", "screen", "stops")
+jobs = st.sampled_from(("settle", "screen"))
+priorities = st.sampled_from((Priority.EXITS, Priority.POSITIONS, Priority.WATCHLIST))
 
 
 @dataclass
@@ -55,8 +56,12 @@ class LedgerMachine(RuleBasedStateMachine):
         self.made: list[Made] = []
         self.promises: dict[tuple[str, Priority], Promise] = {}
 
-    @rule(job=st.sampled_from(JOBS), priority=st.sampled_from(Priority), settled=st.booleans())
-    def call(self, job: str, priority: Priority, settled: bool) -> None:
+    @rule(job=jobs, priority=priorities, count=st.integers(1, 5), settled=st.booleans())
+    def call(self, job: str, priority: Priority, count: int, settled: bool) -> None:
+        for _ in range(count):
+            self.call_once(job, priority, settled)
+
+    def call_once(self, job: str, priority: Priority, settled: bool) -> None:
         promise = self.promises.get((job, priority))
         used = self.used()
         try:
@@ -65,7 +70,8 @@ class LedgerMachine(RuleBasedStateMachine):
             )
         except QuotaRefused:
             assert promise is None or not promise.left or not promise.undisturbed
-            assert self.promises or used >= RULES.calls_for(priority)
+            held = sum(other.left for other in self.promises.values() if other is not promise)
+            assert used + held >= RULES.calls_for(priority)
             return
         self.made.append(Made(priority=priority, others=used + 1))
         if promise is not None:
@@ -75,7 +81,7 @@ class LedgerMachine(RuleBasedStateMachine):
             end = CallEnd(status=200, fault=None, received_bytes=1, latency_ms=1.0)
             self.runner.run(self.ledger.settle(ticket, end))
 
-    @rule(job=st.sampled_from(JOBS), priority=st.sampled_from(Priority), calls=st.integers(1, 15))
+    @rule(job=jobs, priority=priorities, calls=st.integers(1, 15))
     def reserve(self, job: str, priority: Priority, calls: int) -> None:
         try:
             reservation = self.runner.run(self.ledger.reserve(job, priority, calls))
@@ -85,7 +91,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.promises[job, priority] = Promise(reservation=reservation, left=reservation.calls)
         self.disturb(priority)
 
-    @rule(job=st.sampled_from(JOBS), priority=st.sampled_from(Priority))
+    @rule(job=jobs, priority=priorities)
     def release(self, job: str, priority: Priority) -> None:
         promise = self.promises.pop((job, priority), None)
         if promise is not None:
