@@ -117,7 +117,7 @@ def _lines(quota: QuotaRow, use: QuotaUse) -> Iterator[str]:
     yield _row("reset", f"{quota.reset_hour or 'at an hour not found out yet'}{learned}")
     yield _row("bytes", f"{quota.received_bytes / 1e6:,.1f} of {quota.bytes_limit / 1e6:,.0f} MB in 30 days")
     refused = f"{quota.refused_symbols} symbols and {quota.refused_endpoints} endpoints refused"
-    yield _row("plan", f"{quota.allowed} questions allowed, {refused}; `quorum fmp entitlements`")
+    yield _row("asks", f"{quota.allowed} known to be answered; {refused}: `quorum fmp entitlements`")
     oldest = ""
     if quota.oldest_fresh_at is not None:
         oldest = f", the oldest {span((quota.as_of - quota.oldest_fresh_at).total_seconds())} old"

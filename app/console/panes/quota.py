@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from app.console.figures import left, minute, money, percent, wall
+from app.console.figures import left, minute, money, percent
 from app.console.layout import PaneId
 from app.console.panes.base import LinesPane
 from app.console.panes.regime import meter
@@ -32,7 +33,7 @@ def quota_lines(quota: QuotaRow | None, view: View, width: int) -> list[Line]:
         return [heading, *paragraph(note, width)]
     share = quota.used / quota.limit
     tone = Tone.BAD if quota.left == 0 else Tone.WARN if share >= 0.7 else Tone.GOOD
-    rest = f"{quota.left}, besides {quota.reserve} for exits"
+    rest = f"{quota.left} + {quota.reserve} for exits"
     return [
         heading,
         *(row for block in quota.blocks for row in _block(block, quota, width)),
@@ -54,15 +55,15 @@ def quota_details(quota: QuotaRow, width: int) -> Iterator[Line]:
         yield labelled("unsettled", f"{quota.unsettled} under way or cut off, counted all the same")
     if quota.next_free_at is not None:
         until = left((quota.next_free_at - quota.as_of).total_seconds())
-        yield labelled("next free", f"{wall(quota.next_free_at, quota.as_of)}, in {until}")
+        yield labelled("next free", f"{_when(quota.next_free_at, quota)}, in {until}")
     if quota.reset_hour is None or quota.reset_learned_at is None:
         yield labelled("reset", Piece("at an hour not found out yet", Tone.MUTED))
     else:
         yield labelled("reset", f"{quota.reset_hour}, learned {quota.reset_learned_at:%Y-%m-%d}")
     received, allowed = quota.received_bytes / 1e6, quota.bytes_limit / 1e6
-    yield labelled("bytes, 30 d", f"{received:,.1f} of {allowed:,.0f} MB", width=12)
+    yield labelled("bytes", f"{received:,.1f} of {allowed:,.0f} MB in 30 days")
     refused = f"{quota.refused_symbols} symbols and {quota.refused_endpoints} endpoints refused"
-    yield labelled("plan", f"{quota.allowed} questions allowed, {refused}")
+    yield labelled("asks", f"{quota.allowed} known to be answered; {refused}")
     oldest = ""
     if quota.oldest_fresh_at is not None:
         oldest = f", the oldest {left((quota.as_of - quota.oldest_fresh_at).total_seconds())} old"
@@ -78,30 +79,31 @@ def quota_details(quota: QuotaRow, width: int) -> Iterator[Line]:
 def _block(block: BlockRow, quota: QuotaRow, width: int) -> list[Line]:
     tries = "no call before `quorum fmp unblock`"
     if block.until is not None:
-        tries = f"tried again {wall(block.until, quota.as_of)}"
-    said = f"! {BLOCK_WORDS[block.fault]} {wall(block.refused_at, quota.as_of)}: {tries}"
+        tries = f"tried again {_when(block.until, quota)}"
+    said = f"! {BLOCK_WORDS[block.fault]} {_when(block.refused_at, quota)}: {tries}"
     return paragraph(said, width, tone=Tone.BAD)
 
 
 def _forecast(quota: QuotaRow) -> Line:
     if quota.planned_at is None:
         return line(Piece("not planned yet", Tone.MUTED))
-    source = Piece(f", plan of {minute(quota.planned_at)}", Tone.MUTED)
+    source = Piece(f", said {_when(quota.planned_at, quota)}", Tone.MUTED)
     if quota.dry_at is None:
         return line("never", source)
-    return line(Piece(f"at {wall(quota.dry_at, quota.as_of)}", Tone.WARN), source)
+    return line(Piece(_when(quota.dry_at, quota), Tone.WARN), source)
 
 
 def _slot(row: PlannedSlotRow, quota: QuotaRow) -> Line:
     parts = [f"{row.calls} calls", *([f"{row.served} cached"] if row.served else [])]
     waits = Piece(f", {row.deferred} wait", Tone.WARN) if row.deferred else ""
-    return labelled(
-        wall(row.due_at, quota.as_of),
-        outside(f"{row.slot} {row.priority} "),
-        ", ".join(parts),
-        waits,
-        width=12,
-    )
+    what = outside(f"{row.slot}, {row.priority}: ")
+    return labelled(_when(row.due_at, quota), what, ", ".join(parts), waits)
+
+
+def _when(moment: datetime, quota: QuotaRow) -> str:
+    """The minute, with its day where that is not today."""
+    today = moment.astimezone(UTC).date() == quota.as_of.astimezone(UTC).date()
+    return minute(moment) if today else f"{moment.astimezone(UTC):%m-%d %H:%M}"
 
 
 def spend_lines(spend: SpendRow, width: int) -> list[Line]:
