@@ -108,7 +108,10 @@ _USE = """
            (select count(*) from made where admitted_at > %(now)s - interval '1 hour') as last_hour,
            (select count(*) from made where settled_at is null) as unsettled,
            (select min(admitted_at) + %(window)s from made) as next_free_at,
-           (select coalesce(sum(calls - used), 0)::int from call_reservations
+           (select coalesce(sum(calls - used) filter (where priority > 0), 0)::int
+                 + greatest(coalesce(sum(calls - used) filter (where priority = 0), 0)::int
+                            - k.exits_reserve, 0)
+              from call_reservations
              where key_fingerprint = %(key)s and released_at is null and expires_at > %(now)s) as held,
            (select coalesce(sum(received_bytes), 0)::bigint from vendor_calls
              where key_fingerprint = %(key)s and admitted_at > %(bandwidth_since)s) as received_bytes,

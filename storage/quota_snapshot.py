@@ -55,7 +55,7 @@ class KeyUse:
     limit: int
     reserve: int  # of the limit, for exits alone
     last_hour: int
-    held: int  # reserved by jobs and not used yet
+    held: int  # reserved by jobs and not used yet; by exits only what is beyond their reserve
     unsettled: int  # of those used: under way, or cut off by a crash
     next_free_at: datetime | None  # when the oldest of those used leaves the window
     reset_hour: ResetHour | None  # None: not found out yet
@@ -84,6 +84,11 @@ class QuotaRow(KeyUse):
     def left(self) -> int:
         """Calls that anything but exits may still make now."""
         return max(self.limit - self.reserve - self.used - self.held, 0)
+
+    @property
+    def reserve_left(self) -> int:
+        """Calls of the reserve that exits have not used up."""
+        return max(min(self.reserve, self.limit - self.used), 0)
 
 
 @dataclass(frozen=True, kw_only=True)

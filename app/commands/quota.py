@@ -22,7 +22,7 @@ from storage.records import CommandReceipt, Operator
 
 COUNTS_SHOWN = 12  # jobs and endpoints
 NAMES_SHOWN = 60  # characters of a slot's symbols
-LABEL = 12
+LABEL = 11
 
 
 def print_quota(desk: str | None, *, as_object: bool) -> None:
@@ -32,7 +32,7 @@ def print_quota(desk: str | None, *, as_object: bool) -> None:
     if as_object:
         typer.echo(json.dumps({"desk": opened.name, **_object(quota, use)}))
         return
-    for text in _lines(quota, use):
+    for text in _lines(opened.name, quota, use):
         typer.echo(clean(text))
 
 
@@ -100,10 +100,11 @@ def _object(quota: QuotaRow, use: QuotaUse) -> dict[str, object]:
     }
 
 
-def _lines(quota: QuotaRow, use: QuotaUse) -> Iterator[str]:
+def _lines(name: str, quota: QuotaRow, use: QuotaUse) -> Iterator[str]:
+    yield f"desk {name}: FMP key {quota.key_fingerprint}, as of {_at(quota.as_of)}"
     yield _row("used", f"{quota.used} of {quota.limit} calls in 24 h, {quota.last_hour} in the last hour")
     held = f", {quota.held} more reserved by jobs" if quota.held else ""
-    yield _row("left", f"{quota.left}, besides {quota.reserve} that only exits may use{held}")
+    yield _row("left", f"{quota.left}, besides {quota.reserve_left} that only exits may use{held}")
     for block in quota.blocks:
         until = (
             f"one call tries again {_at(block.until)}" if block.until else "`quorum fmp unblock` tries again"
@@ -128,7 +129,7 @@ def _lines(quota: QuotaRow, use: QuotaUse) -> Iterator[str]:
         ("endpoint", use.by_endpoint),
     ):
         for number, counted in enumerate(counts[:COUNTS_SHOWN]):
-            yield _row(f"by {label}" if number == 0 else "", f"{counted.calls:>4}  {counted.name}")
+            yield _row(label if number == 0 else "", f"{counted.calls:>4}  {counted.name}")
     for number, row in enumerate(_next_day(quota)):
         yield _row("tomorrow" if number == 0 else "", _slot(row))
 

@@ -97,7 +97,7 @@ class LedgerMachine(RuleBasedStateMachine):
         if promise is not None:
             self.runner.run(self.ledger.release(promise.reservation))
 
-    @rule(minutes=st.sampled_from((5, 40, 6 * 60, 20 * 60)))
+    @rule(minutes=st.sampled_from((5, 10, 15, 20 * 60)))
     def time_passes(self, minutes: int) -> None:
         span = timedelta(minutes=minutes)
         pass_time(self.conninfo, span)
@@ -130,7 +130,7 @@ def test_the_ledger_keeps_its_limit_its_reserve_and_its_promises(database: str) 
     run_state_machine_as_test(
         LedgerMachine,
         settings=settings(
-            max_examples=12,
+            max_examples=16,
             stateful_step_count=25,
             deadline=None,
             suppress_health_check=list(HealthCheck),

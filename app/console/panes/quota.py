@@ -33,7 +33,7 @@ def quota_lines(quota: QuotaRow | None, view: View, width: int) -> list[Line]:
         return [heading, *paragraph(note, width)]
     share = quota.used / quota.limit
     tone = Tone.BAD if quota.left == 0 else Tone.WARN if share >= 0.7 else Tone.GOOD
-    rest = f"{quota.left} + {quota.reserve} for exits"
+    rest = f"{quota.left} + {quota.reserve_left} for exits"
     return [
         heading,
         *(row for block in quota.blocks for row in _block(block, quota, width)),
