@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from uuid import UUID, uuid4
 
 import psycopg
@@ -29,7 +26,6 @@ from storage.quota_rules import (
 )
 from tests.storage.desk_builder import execute, scalar
 
-ROOT = Path(__file__).resolve().parents[2]
 KEY = "a-key-nobody-has"
 RULES = QuotaRules(daily_calls=10, exits_reserve=3, bandwidth_bytes=100_000_000)
 DONE = CallEnd(status=200, fault=None, received_bytes=1_000, latency_ms=80.0)
@@ -142,47 +138,6 @@ async def test_of_many_tasks_at_once_exactly_as_many_as_there_is_room_for_are_ad
 ) -> None:
     admitted = await asyncio.gather(*(admit(ledger, 2) for _ in range(20)))
     assert sum(admitted) == 7
-
-
-RACER = """
-import asyncio, sys
-from storage.engine import open_engine
-from storage.quota import QuotaLedger
-from storage.calls import Priority
-from tests.storage.test_quota import KEY, RACE_RULES, admit
-
-async def main(conninfo):
-    engine = open_engine(conninfo)
-    ledger = QuotaLedger(engine, KEY, RACE_RULES)
-    print("ready", flush=True)
-    sys.stdin.readline()
-    print(sum(await asyncio.gather(*(admit(ledger, 20) for _ in range(5)))), flush=True)
-    await engine.dispose()
-
-asyncio.run(main(sys.argv[1]))
-"""
-RACE_RULES = QuotaRules(daily_calls=60, exits_reserve=15, bandwidth_bytes=500_000_000)
-
-
-def test_of_several_processes_at_once_exactly_as_many_as_there_is_room_for_are_admitted(
-    database: str,
-) -> None:
-    racers = [
-        subprocess.Popen(
-            [sys.executable, "-c", RACER, database],
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for _ in range(3)
-    ]
-    for racer in racers:
-        assert racer.stdout is not None
-        assert racer.stdout.readline() == "ready\n"
-    admitted = [int(racer.communicate("go\n", timeout=60)[0]) for racer in racers]
-    assert sum(admitted) == 45
-    assert scalar(database, "select count(*) from vendor_calls") == 45
 
 
 async def test_settings_of_another_process_do_not_loosen_the_rules_in_force(
