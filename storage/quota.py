@@ -267,9 +267,12 @@ _KEY_ANEW = """
                       bandwidth_bytes = excluded.bandwidth_bytes, in_force_at = excluded.in_force_at
 """
 
-# Counted means on the disk, also where the engine's other commits do not wait for it.
+# Counted means on the disk, also where the engine's other commits do not wait for it. And a process that
+# freezes while it holds the key is cut off, or nobody could ask for an exit any more.
 _HOLD = """
-    select set_config('synchronous_commit', 'on', true), daily_calls, exits_reserve, bandwidth_bytes
+    select set_config('synchronous_commit', 'on', true),
+           set_config('idle_in_transaction_session_timeout', '5s', true),
+           daily_calls, exits_reserve, bandwidth_bytes
       from vendor_keys where key_fingerprint = :key for update
 """
 

@@ -170,6 +170,9 @@ def upgrade() -> None:
         sa.Column("exits_reserve", sa.Integer(), nullable=False),
         sa.Column("bandwidth_bytes", sa.BigInteger(), nullable=False),
         sa.Column("in_force_at", INSTANT, nullable=False),
+        sa.CheckConstraint(
+            "exits_reserve >= 0 and exits_reserve < daily_calls", name=op.f("ck_vendor_keys_reserve")
+        ),
         sa.PrimaryKeyConstraint("key_fingerprint", name=op.f("pk_vendor_keys")),
     )
     _check_kinds((*KINDS, "vendor"))

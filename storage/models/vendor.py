@@ -18,6 +18,7 @@ class VendorKey(Base):
     """A key by its fingerprint, and the rules in force for it. Whoever counts a call holds this row."""
 
     __tablename__ = "vendor_keys"
+    __table_args__ = (CheckConstraint("exits_reserve >= 0 and exits_reserve < daily_calls", name="reserve"),)
 
     key_fingerprint: Mapped[str] = mapped_column(primary_key=True)
     daily_calls: Mapped[int]

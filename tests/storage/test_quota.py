@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from storage.calls import CallEnd, CallFault, NotEntitled, Priority, QuotaRefused, VendorCall
@@ -138,6 +139,17 @@ async def test_of_many_tasks_at_once_exactly_as_many_as_there_is_room_for_are_ad
 ) -> None:
     admitted = await asyncio.gather(*(admit(ledger, 2) for _ in range(20)))
     assert sum(admitted) == 7
+
+
+@pytest.mark.long
+async def test_a_process_that_freezes_while_it_counts_does_not_stop_the_others(
+    engine: AsyncEngine, ledger: QuotaLedger
+) -> None:
+    with pytest.raises(DBAPIError, match="idle-in-transaction"):
+        async with engine.begin() as frozen:
+            await ledger._hold_key(frozen)
+            await ledger.admit(call(Priority.EXITS))
+            await ledger._now(frozen)
 
 
 async def test_settings_of_another_process_do_not_loosen_the_rules_in_force(
