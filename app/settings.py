@@ -17,6 +17,7 @@ from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from agents.consensus import ConsensusRules
+from agents.market.quota import FmpQuota
 from agents.trading.costs import Costs
 from agents.trading.limits import Limits, Protections
 from agents.trading.policy import RegimePolicy
@@ -108,6 +109,7 @@ class Settings(BaseSettings):
     regime_policy: RegimePolicy = RegimePolicy()
     protections: Protections = Protections()
     consensus: ConsensusRules = ConsensusRules()
+    fmp: FmpQuota = FmpQuota()
     rehearsal: RehearsalSettings = RehearsalSettings()
 
     @classmethod

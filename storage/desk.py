@@ -13,8 +13,10 @@ from uuid import UUID
 
 import psycopg
 
-from storage import control
+from storage import control, vendor_control
 from storage.evening import Evening, read_evening
+from storage.quota_query import read_entitlements, read_quota_use
+from storage.quota_snapshot import EntitlementRow, QuotaUse
 from storage.records import (
     AgentName,
     ApprovalState,
@@ -140,6 +142,20 @@ class Desk:
 
     def rearm(self, reason: str, *, operator: Operator) -> CommandReceipt:
         return control.rearm(self._connected(), reason, operator)
+
+    def forget_refusal(self, what: str, *, operator: Operator) -> CommandReceipt:
+        return vendor_control.forget_refusal(self._connected(), what, operator)
+
+    def unblock_vendor(self, *, operator: Operator) -> CommandReceipt:
+        return vendor_control.unblock(self._connected(), operator)
+
+    def quota_use(self) -> QuotaUse:
+        """Who made the vendor calls of the last 24 hours."""
+        return read_quota_use(self._connected())
+
+    def entitlements(self) -> tuple[EntitlementRow, ...]:
+        """What the vendor's key in use may ask."""
+        return read_entitlements(self._connected())
 
     def stop_runtimes(self, *, operator: Operator) -> CommandReceipt:
         return control.stop_runtimes(self._connected(), operator)

@@ -238,6 +238,7 @@ class OperationKind(StrEnum):
     RUN_NOW = "run_now"
     REARM = "rearm"
     FAULT = "fault"
+    VENDOR = "vendor"  # a refusal of the vendor forgotten, a block lifted
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from storage.evening import ConsensusRow, Evening
+from storage.quota_snapshot import QuotaRow
 from storage.records import (
     AgentName,
     ApprovalState,
@@ -294,12 +295,6 @@ class RunRow:
     attempts: int
     asked_by: str | None  # the human who wanted it run out of turn
     finished_at: datetime | None  # wall clock
-
-
-@dataclass(frozen=True, kw_only=True)
-class QuotaRow:
-    used: int
-    limit: int
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from uuid import UUID
 import psycopg
 
 from storage.evening import consensus_of, read_evening
+from storage.quota_query import read_quota
 from storage.records import (
     AgentName,
     ApprovalState,
@@ -86,7 +87,7 @@ def read_snapshot(connection: Connection) -> DeskSnapshot | None:
         operations=fetch_all(connection, OperationRow, _OPERATIONS, [OPERATIONS_SHOWN]),
         evening=read_evening(connection),
         totals=_totals(connection),
-        quota=None,  # no vendor is asked before the desk has a vendor's ledger
+        quota=read_quota(connection),
         spend=fetch_one(connection, SpendRow, _SPEND)
         or SpendRow(today_usd=Decimal(0), month_usd=Decimal(0), total_usd=Decimal(0), calls=0),
     )

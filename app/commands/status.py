@@ -12,6 +12,7 @@ import typer
 from agents.market.calendar import NEW_YORK
 from app.commands.agents import agent_line, taken_or_refused
 from app.commands.desks import OpenDesk, open_desk
+from app.commands.quota import quota_line
 from app.commands.why import path
 from app.operator import this_operator
 from storage.errors import OperatorError
@@ -137,8 +138,8 @@ def _lines(name: str, taken: DeskSnapshot, driven: bool) -> Iterator[str]:
     if taken.ladder is not None:
         rearm = f"; `quorum rearm{_option(name)} --reason ...` re-arms it" if taken.ladder.stopped else ""
         yield _row("ladder", f"{taken.ladder.words}{rearm}")
-    quota, spend = taken.quota, taken.spend
-    yield _row("quota", f"{quota.used} of {quota.limit} calls" if quota else "no vendor")
+    spend = taken.spend
+    yield _row("quota", quota_line(taken.quota))
     so_far = f"{spend.month_usd:,.2f} this month, {spend.calls} calls in all"
     yield _row("spend", f"{spend.today_usd:,.2f} dollars today, {so_far}")
 

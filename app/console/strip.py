@@ -69,9 +69,11 @@ def _first(view: View, snapshot: DeskSnapshot) -> list[Item]:
             Item(2, (line(Piece("regime not read yet", Tone.MUTED)), line(Piece("regime -", Tone.MUTED))))
         )
     quota = snapshot.quota
-    items.append(
-        Item(5, (line(f"FMP {quota.used}/{quota.limit}" if quota else "FMP none"),)),
-    )
+    meter = f"FMP {quota.used}/{quota.limit}" if quota else "FMP none"
+    if quota and quota.blocks:
+        items.append(Item(5, (line(Piece(f"! {meter} blocked", Tone.BAD)), line(Piece("! FMP", Tone.BAD)))))
+    else:
+        items.append(Item(5, (line(meter),)))
     spend = money(snapshot.spend.today_usd)
     items.append(Item(4, (line(f"LLM {spend}"),)))
     waiting = len(snapshot.pending)

@@ -191,12 +191,20 @@ def test_a_desk_made_by_the_first_schema_keeps_every_row(history: str) -> None:
     assert {table for table in new if table not in old} == {
         "agent_measurements",
         "agent_states",
+        "call_reservations",
         "corporate_actions",
+        "entitlements",
         "ladder_readings",
         "leadership",
         "operations",
+        "quota_plans",
+        "quota_resets",
         "rearms",
         "schedule",
+        "vendor_blocks",
+        "vendor_cache",
+        "vendor_calls",
+        "vendor_keys",
         "workers",
     }
     assert not any(new[table] for table in new if table not in old)
