@@ -22,9 +22,8 @@ async def tidy_up(step: Step) -> StepResult:
     connection = cast("psycopg.AsyncConnection[object]", pooled.driver_connection)
     jobs = await forget_finished(connection)
     changes = await _measure_changes(step)
-    return StepResult(
-        f"{jobs} finished jobs forgotten, {changes} changes measured", {"jobs": jobs, "measured": changes}
-    )
+    said = f"{jobs} finished jobs forgotten" + (f", {changes} changes measured" if changes else "")
+    return StepResult(said, {"jobs": jobs, "measured": changes})
 
 
 async def _measure_changes(step: Step) -> int:
