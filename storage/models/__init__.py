@@ -5,7 +5,7 @@ Importing this package registers every table on `Base.metadata`; what reads and 
 
 from storage.models.base import Base
 from storage.models.day import DeskRow, Equity, ParameterVersion, RegimeReading, Run
-from storage.models.learning import AgentMetric, AgentPrompt, LlmInteraction, StrategyAdjustment
+from storage.models.learning import AgentMetric, AgentPrompt, LlmInteraction, SpendLimit, StrategyAdjustment
 from storage.models.market import Bar, CorporateActionRow, Instrument, ScreenerResult
 from storage.models.runtime import AgentState, Leadership, Operation, ScheduledSlot, Worker
 from storage.models.trading import (
@@ -44,6 +44,7 @@ __all__ = [
     "Run",
     "ScheduledSlot",
     "ScreenerResult",
+    "SpendLimit",
     "StrategyAdjustment",
     "TradeOutcome",
     "Verdict",
