@@ -126,6 +126,15 @@ class PostgresSpendLedger:
             thinking_tokens=tokens.thinking,
         )
 
+    async def reject(self, interaction_id: UUID, why: str) -> None:
+        """Say that a settled call brought no usable answer; its cost stays."""
+        async with AsyncSession(self._engine) as database, database.begin():
+            await database.execute(
+                update(LlmInteraction)
+                .where(LlmInteraction.id == interaction_id)
+                .values(success=False, error_message=why)
+            )
+
     async def release(self, interaction_id: UUID, end: CallEnd) -> None:
         """Count nothing for a call that was surely not billed. Raises CallNotOpen."""
         await self._end(interaction_id, end, state=CallState.RELEASED.value, cost_usd=Decimal(0))

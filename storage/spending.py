@@ -93,6 +93,13 @@ class Standing:
     today_usd: Decimal
     month_usd: Decimal
 
+    def __str__(self) -> str:
+        caps = self.caps
+        return (
+            f"{self.rung}: ${self.today_usd:.2f} of ${caps.day_usd:.2f} is spent today, "
+            f"${self.month_usd:.2f} of ${caps.month_usd:.2f} this month"
+        )
+
     @property
     def rung(self) -> Rung:
         """The step of the ladder, from what is left of the day and of the month alone."""
@@ -198,6 +205,9 @@ class SpendLedger(Protocol):
 
     async def settle(self, interaction_id: UUID, end: CallEnd, *, cost: Decimal, tokens: TokenCount) -> None:
         """Count what it cost instead; more than was reserved is kept and flagged."""
+
+    async def reject(self, interaction_id: UUID, why: str) -> None:
+        """Say that what was settled brought no usable answer."""
 
     async def release(self, interaction_id: UUID, end: CallEnd) -> None:
         """Surely not billed: count nothing."""
