@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -14,7 +14,10 @@ from storage.spending import TokenCount
 
 WORD_LONGEST = 100
 MODELS_MOST = 50
+REASON_LONGEST = 300
 TEXT_LONGEST = 200_000  # characters of an answer that are ever looked at
+
+W = TypeVar("W", bound=BaseModel)
 
 Tokens = Annotated[int, Field(ge=0, le=1_000_000_000)]
 
@@ -25,6 +28,24 @@ class ModelFacts:
 
     lifecycle: str
     retires_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchFacts:
+    """A batch at the server."""
+
+    id: str
+    ended: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchResult:
+    """What became of one request of a batch: a message, or why there is none (errored, canceled, expired)."""
+
+    custom_id: str
+    reply: Reply | None
+    reason: str
+    billed: bool  # False only where that is sure
 
 
 class Garbled(Exception):
@@ -112,15 +133,33 @@ class _Models(_Wire):
     data: tuple[_Model, ...]
 
 
+class _Batch(_Wire):
+    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,100}$")]
+    processing_status: str
+
+    @property
+    def facts(self) -> BatchFacts:
+        return BatchFacts(id=self.id, ended=self.processing_status == "ended")
+
+
+class _Batches(_Wire):
+    data: tuple[_Batch, ...]
+
+
+class _ResultBody(_Wire):
+    type: str
+    message: object = None
+    error: dict[str, object] | None = None
+
+
+class _Result(_Wire):
+    custom_id: str
+    result: _ResultBody
+
+
 def read_reply(body: bytes, request_id: str | None) -> Reply:
     """Raises Garbled."""
-    try:
-        message = Message.model_validate_json(body)
-    except ValidationError as invalid:
-        first = invalid.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise Garbled(f"no message: {where} {first['msg']}") from None
-    return message.reply(request_id)
+    return _read(Message, body).reply(request_id)
 
 
 def read_model(body: bytes) -> ModelFacts:
@@ -141,6 +180,51 @@ def read_model_ids(body: bytes) -> tuple[str, ...]:
     except ValidationError:
         return ()
     return tuple(shortened(model.id, WORD_LONGEST) for model in listed.data[:MODELS_MOST])
+
+
+def read_batch(body: bytes) -> BatchFacts:
+    """Raises Garbled."""
+    return _read(_Batch, body).facts
+
+
+def read_batches(body: bytes) -> tuple[BatchFacts, ...]:
+    """Raises Garbled."""
+    return tuple(batch.facts for batch in _read(_Batches, body).data)
+
+
+def read_batch_results(body: bytes) -> tuple[BatchResult, ...]:
+    """One JSON object a line. Raises Garbled for a line that names no request: its cost would be lost."""
+    return tuple(_batch_result(_read(_Result, line)) for line in body.splitlines() if line.strip())
+
+
+def _batch_result(line: _Result) -> BatchResult:
+    kind = line.result.type
+    if kind != "succeeded":
+        error = line.result.error or {}
+        said = f"{kind}: {error.get('error', error)}" if error else kind
+        never_billed = kind in ("errored", "canceled", "expired")
+        return BatchResult(
+            custom_id=line.custom_id,
+            reply=None,
+            reason=shortened(said, REASON_LONGEST),
+            billed=not never_billed,
+        )
+    try:
+        reply = Message.model_validate(line.result.message).reply(None)
+    except ValidationError:
+        return BatchResult(
+            custom_id=line.custom_id, reply=None, reason="a message that cannot be read", billed=True
+        )
+    return BatchResult(custom_id=line.custom_id, reply=reply, reason="", billed=True)
+
+
+def _read(kind: type[W], body: bytes) -> W:
+    try:
+        return kind.model_validate_json(body)
+    except ValidationError as invalid:
+        first = invalid.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise Garbled(f"not what was asked for: {where} {first['msg']}") from None
 
 
 def _word(text: str | None) -> str | None:
