@@ -8,12 +8,12 @@ leaves it so. Raises sqlalchemy.exc.DBAPIError where the database is away: what 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, ScalarSelect, Select, and_, exists, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
@@ -71,12 +71,17 @@ class PostgresSpendLedger:
     async def standing(self) -> Standing:
         """The budget as it stands now."""
         async with AsyncSession(self._engine) as database:
-            row = await database.get(SpendLimit, 1)
-            caps = (_stored(row) if row else self._limits).caps(await _equity(database))
-            at = await _now(database)
+            found = (await database.execute(_limits_and_now())).one_or_none()
+            if found is None:
+                at: datetime = (await database.execute(select(func.clock_timestamp()))).scalar_one()
+                limits, equity = self._limits, None
+            else:
+                row, at, equity = found
+                limits = _stored(row)
             spent = LlmInteraction.state.in_([CallState.SETTLED.value, CallState.UNCERTAIN.value])
-            today, month = await _sums(database, at, spent)
-        return Standing(at=at, caps=caps, today_usd=today, month_usd=month)
+            month, today = _since(month_start(at), spent), _since(day_start(at), spent)
+            sums = (await database.execute(select(today, month))).one()
+        return Standing(at=at, caps=limits.caps(equity), today_usd=sums[0], month_usd=sums[1])
 
     async def recorded(self, agent: AgentName, idempotency_key: str, question: str) -> RecordedAnswer | None:
         """The latest usable answer of the last day to this question for this work."""
@@ -102,12 +107,13 @@ class PostgresSpendLedger:
     async def reserve(self, call: PlannedCall, interaction_id: UUID) -> None:
         """Count the worst case of a call, committed before this returns. Raises SpendRefused, Parked."""
         async with AsyncSession(self._engine) as database, database.begin():
-            limits = await self._locked_limits(database)
-            now = await _now(database)
-            await _mark_abandoned(database, now)
-            await _check_parked(database, call, now)
-            caps = limits.caps(await _equity(database))
-            await _check_caps(database, call, caps, now)
+            row, now, equity = await self._locked(database)
+            found = await _looked_at(database, call, now)
+            if found.abandoned:
+                await _mark_abandoned(database, now)
+            if found.parked_until is not None:
+                raise Parked(found.parked_because, found.parked_until)
+            _check_caps(call, _stored(row).caps(equity), found, now)
             database.add(_row(call, interaction_id, now))
 
     async def settle(self, interaction_id: UUID, end: CallEnd, *, cost: Decimal, tokens: TokenCount) -> None:
@@ -195,14 +201,108 @@ class PostgresSpendLedger:
                 raise CallNotOpen(f"call {interaction_id} is not open")
             await announce(await database.connection(), Topic.DESK)
 
-    async def _locked_limits(self, database: AsyncSession) -> SpendLimits:
-        await database.execute(
-            insert(SpendLimit)
-            .values(id=1, updated_at=func.clock_timestamp(), **asdict(self._limits))
-            .on_conflict_do_nothing()
+    async def _locked(self, database: AsyncSession) -> tuple[SpendLimit, datetime, Decimal | None]:
+        """The limits in force, locked until the transaction's end, the instant, and the equity."""
+        locking = _limits_and_now().with_for_update(of=SpendLimit)
+        found = (await database.execute(locking)).one_or_none()
+        if found is None:
+            first = insert(SpendLimit).values(id=1, updated_at=func.clock_timestamp(), **asdict(self._limits))
+            await database.execute(first.on_conflict_do_nothing())
+            found = (await database.execute(locking)).one()
+        return found[0], found[1], found[2]
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What a reservation is held against, dollars of all states."""
+
+    month: Decimal
+    today: Decimal
+    own: Decimal  # the agent's, today
+    abandoned: bool
+    parked_until: datetime | None
+    parked_because: str
+
+
+def _limits_and_now() -> Select[SpendLimit, datetime, Decimal | None]:
+    """The limits in force, the database's clock, and the equity last marked, else that of the beginning."""
+    last = select(Equity.equity).order_by(Equity.session.desc()).limit(1).scalar_subquery()
+    start = select(DeskRow.start_equity).scalar_subquery()
+    return select(SpendLimit, func.clock_timestamp(), func.coalesce(last, start)).where(SpendLimit.id == 1)
+
+
+def _since(moment: datetime, *which: ColumnElement[bool]) -> ScalarSelect[Decimal]:
+    """What the rows since an instant count for."""
+    total = func.coalesce(func.sum(LlmInteraction.cost_usd), Decimal(0))
+    return select(total).where(LlmInteraction.created_at >= moment, *which).scalar_subquery()
+
+
+async def _looked_at(database: AsyncSession, call: PlannedCall, now: datetime) -> _Found:
+    parked = (
+        select(LlmInteraction.parked_until, LlmInteraction.error_message)
+        .where(
+            LlmInteraction.parked_until > now,
+            LlmInteraction.key_fingerprint == call.key_fingerprint,
+            LlmInteraction.provider == call.provider,
+            or_(LlmInteraction.park_scope == ParkScope.KEY, LlmInteraction.model == call.model),
         )
-        row = await database.get_one(SpendLimit, 1, with_for_update=True)
-        return _stored(row)
+        .order_by(LlmInteraction.parked_until.desc())
+        .limit(1)
+        .subquery()
+    )
+    found = await database.execute(
+        select(
+            _since(month_start(now)),
+            _since(day_start(now)),
+            _since(day_start(now), LlmInteraction.agent_name == call.agent),
+            select(exists().where(_abandoned(now))).scalar_subquery(),
+            select(parked.c.parked_until).scalar_subquery(),
+            func.coalesce(select(parked.c.error_message).scalar_subquery(), ""),
+        )
+    )
+    return _Found(*found.one())
+
+
+def _abandoned(now: datetime) -> ColumnElement[bool]:
+    """Open calls that nobody can come back for any more."""
+    return and_(
+        LlmInteraction.state == CallState.RESERVED.value,
+        or_(
+            and_(~LlmInteraction.batched, LlmInteraction.created_at < now - ABANDONED_AFTER),
+            LlmInteraction.created_at < now - BATCH_ABANDONED_AFTER,
+        ),
+    )
+
+
+async def _mark_abandoned(database: AsyncSession, now: datetime) -> None:
+    """Calls whose process has died count on, and say so."""
+    await database.execute(
+        update(LlmInteraction)
+        .where(_abandoned(now))
+        .values(
+            state=CallState.UNCERTAIN.value,
+            success=False,
+            error_message="nobody came back to say what it cost",
+        )
+        .execution_options(synchronize_session=False)
+    )
+
+
+def _check_caps(call: PlannedCall, caps: Caps, found: _Found, now: datetime) -> None:
+    for cap, most, counted, until in (
+        (Cap.CALL, caps.call_usd, Decimal(0), None),
+        (Cap.MONTH, caps.month_usd, found.month, month_end(now)),
+        (Cap.DAY, caps.day_usd, found.today, day_end(now)),
+        (Cap.AGENT, caps.agent_day_usd, found.own, day_end(now)),
+    ):
+        if counted + call.worst_usd > most:
+            of = f"{call.agent}'s day" if cap is Cap.AGENT else f"the {cap}"
+            raise SpendRefused(
+                f"may cost ${call.worst_usd:.4f}, {of} has ${max(most - counted, Decimal(0)):.4f} "
+                f"left of ${most:.2f}",
+                cap=cap,
+                until=until,
+            )
 
 
 def _stored(row: SpendLimit) -> SpendLimits:
@@ -258,88 +358,4 @@ def _planned(row: LlmInteraction) -> PlannedCall:
         worst_usd=row.reserved_usd,
         price_source=row.price_source,
         price_date=row.price_date,
-    )
-
-
-async def _now(database: AsyncSession) -> datetime:
-    now: datetime = (await database.execute(select(func.clock_timestamp()))).scalar_one()
-    return now
-
-
-async def _equity(database: AsyncSession) -> Decimal | None:
-    """The equity last marked, else what the desk began with."""
-    last = select(Equity.equity).order_by(Equity.session.desc()).limit(1).scalar_subquery()
-    start = select(DeskRow.start_equity).scalar_subquery()
-    return (await database.execute(select(func.coalesce(last, start)))).scalar_one()
-
-
-async def _sums(
-    database: AsyncSession, now: datetime, *which: ColumnElement[bool]
-) -> tuple[Decimal, Decimal]:
-    """What the rows of today and of this month count for."""
-    cost = func.sum(LlmInteraction.cost_usd)
-    row = (
-        await database.execute(
-            select(
-                func.coalesce(cost.filter(LlmInteraction.created_at >= day_start(now)), 0),
-                func.coalesce(cost, 0),
-            ).where(LlmInteraction.created_at >= month_start(now), *which)
-        )
-    ).one()
-    return Decimal(row[0]), Decimal(row[1])
-
-
-async def _check_caps(database: AsyncSession, call: PlannedCall, caps: Caps, now: datetime) -> None:
-    today, month = await _sums(database, now)
-    own, _ = await _sums(database, now, LlmInteraction.agent_name == call.agent)
-    for cap, most, counted, until in (
-        (Cap.CALL, caps.call_usd, Decimal(0), None),
-        (Cap.MONTH, caps.month_usd, month, month_end(now)),
-        (Cap.DAY, caps.day_usd, today, day_end(now)),
-        (Cap.AGENT, caps.agent_day_usd, own, day_end(now)),
-    ):
-        if counted + call.worst_usd > most:
-            of = f"{call.agent}'s day" if cap is Cap.AGENT else f"the {cap}"
-            raise SpendRefused(
-                f"may cost ${call.worst_usd:.4f}, {of} has ${max(most - counted, Decimal(0)):.4f} "
-                f"left of ${most:.2f}",
-                cap=cap,
-                until=until,
-            )
-
-
-async def _check_parked(database: AsyncSession, call: PlannedCall, now: datetime) -> None:
-    found = await database.execute(
-        select(LlmInteraction.parked_until, LlmInteraction.error_message)
-        .where(
-            LlmInteraction.parked_until > now,
-            LlmInteraction.key_fingerprint == call.key_fingerprint,
-            LlmInteraction.provider == call.provider,
-            or_(LlmInteraction.park_scope == ParkScope.KEY, LlmInteraction.model == call.model),
-        )
-        .order_by(LlmInteraction.parked_until.desc())
-        .limit(1)
-    )
-    row = found.one_or_none()
-    if row is not None and row[0] is not None:
-        raise Parked(str(row[1]), row[0])
-
-
-async def _mark_abandoned(database: AsyncSession, now: datetime) -> None:
-    """Calls whose process has died count on, and say so."""
-    await database.execute(
-        update(LlmInteraction)
-        .where(
-            LlmInteraction.state == CallState.RESERVED.value,
-            or_(
-                and_(~LlmInteraction.batched, LlmInteraction.created_at < now - ABANDONED_AFTER),
-                LlmInteraction.created_at < now - BATCH_ABANDONED_AFTER,
-            ),
-        )
-        .values(
-            state=CallState.UNCERTAIN.value,
-            success=False,
-            error_message="nobody came back to say what it cost",
-        )
-        .execution_options(synchronize_session=False)
     )
