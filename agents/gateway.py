@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from agents.llm.answers import AnswerModel
+from agents.llm.batches import Batches, BatchLedger
 from agents.llm.claude import Claude
 from agents.llm.conversation import Conversation, Means
 from agents.llm.models import ModelCheck, ModelSettings
@@ -25,7 +26,6 @@ from agents.llm.questions import Question
 from agents.llm.retries import RetryPolicy
 from agents.llm.till import Till
 from storage.records import AgentName
-from storage.spending import SpendLedger
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class Gateway:
     def __init__(
         self,
         claude: Claude | None,
-        ledger: SpendLedger,
+        ledger: BatchLedger,
         settings: ModelSettings,
         *,
         on_wait: Callable[[Waiting], None] = log_waiting,
@@ -58,16 +58,19 @@ class Gateway:
         """`jitter` gives numbers in [0, 1), `clock` is the wall's, `timer` gives monotonic seconds."""
         self._claude = claude
         self._settings = settings
-        self._prices = Prices(settings.prices)
         self._turns = asyncio.Semaphore(settings.concurrency)
         self._means: Means | None = None
+        self.batches: Batches | None = None  # None where there is no key
         if claude is not None:
             retries = RetryPolicy(tries=settings.tries, max_wait_s=settings.max_wait_s, jitter=jitter)
+            prices = Prices(settings.prices)
+            till = Till(claude, ledger, prices, retries, clock=clock, timer=timer)
+            self.batches = Batches(claude, ledger, till, settings)
             self._means = Means(
                 settings=settings,
                 ledger=ledger,
-                prices=self._prices,
-                till=Till(claude, ledger, self._prices, retries, clock=clock, timer=timer),
+                prices=prices,
+                till=till,
                 on_wait=on_wait,
                 sleep=sleep,
                 clock=clock,
@@ -87,35 +90,41 @@ class Gateway:
 
     async def check_models(self) -> tuple[ModelCheck, ...]:
         """Each configured model as the server and the price list know it; never a failure."""
-        return tuple([await self._check(model) for model in self._settings.configured])
+        return await check_models(self._claude, self._settings)
 
     async def close(self) -> None:
         if self._claude is not None:
             await self._claude.close()
 
-    async def _check(self, model: str) -> ModelCheck:
-        try:
-            price, note = self._prices.source(model).name, ""
-        except UnknownPrice as unknown:
-            price, note = "", str(unknown)
-        checked = ModelCheck(
-            model=model,
-            agents=tuple(agent for agent in AgentName if self._settings.of(agent).model == model),
-            usable=None,
-            lifecycle="",
-            retires_at=None,
-            price_source=price,
-            note=note,
-        )
-        if self._claude is None:
-            return replace(checked, note=note or NO_KEY)
-        said = await self._claude.model(model, timeout_s=CHECK_S)
-        if not isinstance(said, Fault):
-            usable = said.lifecycle != "retired" and bool(price)
-            return replace(checked, usable=usable, lifecycle=said.lifecycle, retires_at=said.retires_at)
-        if said.why is not Why.NO_MODEL:
-            return replace(checked, note=note or said.reason)
-        known = await self._claude.model_ids(timeout_s=CHECK_S)
-        if isinstance(known, Fault) or not known:  # a server without a list cannot be asked about one model
-            return replace(checked, note=note or f"the server does not say: {said.reason}")
-        return replace(checked, usable=False, note=f"no such model; there are {', '.join(known)}")
+
+async def check_models(claude: Claude | None, settings: ModelSettings) -> tuple[ModelCheck, ...]:
+    """Each configured model as the server and the price list know it; never a failure."""
+    return tuple([await _check(claude, settings, model) for model in settings.configured])
+
+
+async def _check(claude: Claude | None, settings: ModelSettings, model: str) -> ModelCheck:
+    try:
+        price, note = Prices(settings.prices).source(model).name, ""
+    except UnknownPrice as unknown:
+        price, note = "", str(unknown)
+    checked = ModelCheck(
+        model=model,
+        agents=tuple(agent for agent in AgentName if settings.of(agent).model == model),
+        usable=None,
+        lifecycle="",
+        retires_at=None,
+        price_source=price,
+        note=note,
+    )
+    if claude is None:
+        return replace(checked, note=note or NO_KEY)
+    said = await claude.model(model, timeout_s=CHECK_S)
+    if not isinstance(said, Fault):
+        usable = said.lifecycle != "retired" and bool(price)
+        return replace(checked, usable=usable, lifecycle=said.lifecycle, retires_at=said.retires_at)
+    if said.why is not Why.NO_MODEL:
+        return replace(checked, note=note or said.reason)
+    known = await claude.model_ids(timeout_s=CHECK_S)
+    if isinstance(known, Fault) or not known:  # a server without a list cannot be asked about one model
+        return replace(checked, note=note or f"the server does not say: {said.reason}")
+    return replace(checked, usable=False, note=f"no such model; there are {', '.join(known)}")

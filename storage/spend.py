@@ -46,27 +46,24 @@ STALE_ANSWER_AFTER = timedelta(hours=24)  # work that is asked for again so late
 _OPEN = (CallState.RESERVED.value, CallState.UNCERTAIN.value)
 
 
+async def put_into_force(database: AsyncSession, limits: SpendLimits) -> None:
+    """The limits every process of the desk keeps to from now on, in the caller's transaction."""
+    values = {**asdict(limits), "updated_at": func.clock_timestamp()}
+    row = insert(SpendLimit).values(id=1, **values)
+    await database.execute(row.on_conflict_do_update(index_elements=["id"], set_=values))
+    await announce(await database.connection(), Topic.DESK)
+
+
 class CallNotOpen(Exception):
     """A call was to be settled that was settled or released before, or never reserved."""
 
 
 class PostgresSpendLedger:
-    """`limits` are put into force where the database has none; `adopt` replaces those it has."""
+    """`limits` are put into force where the database has none; the leader's are by `put_into_force`."""
 
     def __init__(self, engine: AsyncEngine, limits: SpendLimits) -> None:
         self._engine = engine
         self._limits = limits
-
-    async def adopt(self) -> None:
-        """Put these limits into force for every process of the desk; the leader's to call."""
-        values = {**asdict(self._limits), "updated_at": func.clock_timestamp()}
-        async with AsyncSession(self._engine) as database, database.begin():
-            await database.execute(
-                insert(SpendLimit)
-                .values(id=1, **values)
-                .on_conflict_do_update(index_elements=["id"], set_=values)
-            )
-            await announce(await database.connection(), Topic.DESK)
 
     async def standing(self) -> Standing:
         """The budget as it stands now."""

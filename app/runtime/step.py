@@ -9,6 +9,7 @@ from typing import Protocol
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from agents.base import EVERYBODY, Attendance
+from agents.gateway import Gateway
 from agents.market.actions import Actions
 from agents.market.bars import MarketView
 from agents.market.indicators import Technicals
@@ -26,6 +27,7 @@ from storage.memory import AgentMemory
 from storage.models import Position
 from storage.models.base import Json
 from storage.records import DeskKind, SetupType
+from storage.spending import SpendLimits
 
 PARAMETERS = ("setups", "regime_policy", "protections")  # names of DeskParts
 
@@ -43,6 +45,8 @@ class DeskParts:
     setups: Setups
     regime_policy: RegimePolicy
     protections: Protections
+    spend_limits: SpendLimits
+    gateway: Gateway | None  # None: the desk asks no model, as on HISTORY
 
     def parameters(self) -> Json:
         """What a parameter version keeps of them beside limits, costs and screen."""

@@ -19,10 +19,7 @@ from agents.llm.batches import Batches
 from agents.llm.claude import Claude
 from agents.llm.models import Budget, ModelSettings, Provider
 from agents.llm.outcome import Waiting
-from agents.llm.pricing import Prices
 from agents.llm.questions import DataBlock, Prompt, Question
-from agents.llm.retries import RetryPolicy
-from agents.llm.till import Till
 from storage.engine import open_engine
 from storage.records import AgentName
 from storage.spend import PostgresSpendLedger
@@ -86,10 +83,9 @@ async def asking(
         slept.append(seconds)
 
     gateway = Gateway(claude, ledger, settings, on_wait=waits.append, sleep=sleep, jitter=lambda: 0.5)
-    retries = RetryPolicy(tries=1, max_wait_s=0, jitter=lambda: 0.5)
-    till = Till(claude, ledger, Prices(settings.prices), retries)
+    assert gateway.batches is not None
     try:
-        yield Asking(gateway, ledger, Batches(claude, ledger, till, settings), waits, slept)
+        yield Asking(gateway, ledger, gateway.batches, waits, slept)
     finally:
         await gateway.close()
         await engine.dispose()

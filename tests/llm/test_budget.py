@@ -15,6 +15,7 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from agents.llm.models import Budget, ModelSettings
 from agents.llm.outcome import Answer, NoAnswer, Why
@@ -22,7 +23,7 @@ from agents.llm.pricing import Prices
 from agents.llm.questions import request_for
 from storage.engine import open_engine
 from storage.records import AgentName, uuid7
-from storage.spend import CallNotOpen, PostgresSpendLedger
+from storage.spend import CallNotOpen, PostgresSpendLedger, put_into_force
 from storage.spending import (
     CallEnd,
     Caps,
@@ -273,11 +274,13 @@ async def test_yesterday_counts_for_the_month_alone_and_last_month_not_at_all(da
 
 async def test_other_processes_caps_are_those_in_force(database: str) -> None:
     engine = open_engine(database)
-    await PostgresSpendLedger(engine, budget(day_usd="0.05").limits).adopt()
+    async with AsyncSession(engine) as session, session.begin():
+        await put_into_force(session, budget(day_usd="0.05").limits)
     generous = PostgresSpendLedger(engine, budget(day_usd="100").limits)
     with pytest.raises(SpendRefused):
         await generous.reserve(planned("0.10"), uuid7())
-    await generous.adopt()
+    async with AsyncSession(engine) as session, session.begin():
+        await put_into_force(session, budget(day_usd="100").limits)
     await generous.reserve(planned("0.10"), uuid7())
     await engine.dispose()
 

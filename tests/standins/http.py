@@ -36,10 +36,16 @@ def json_response(value: object, status: int = 200, headers: Mapping[str, str] |
     return HttpResponse(status, json.dumps(value).encode(), headers=headers or {})
 
 
-async def serve(handler: Handler, port: int = 0) -> asyncio.Server:
-    """A server on 127.0.0.1; port 0 takes a free one."""
+async def serve(
+    handler: Handler, port: int = 0, open_now: dict[asyncio.Task[None], asyncio.StreamWriter] | None = None
+) -> asyncio.Server:
+    """A server on 127.0.0.1; port 0 takes a free one. `open_now` holds the connections there are."""
+    connections = {} if open_now is None else open_now
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        connections[task] = writer
         try:
             while (request := await _read(reader)) is not None:
                 if not await _write(reader, writer, await handler(request)):
@@ -47,6 +53,7 @@ async def serve(handler: Handler, port: int = 0) -> asyncio.Server:
         except (ConnectionError, asyncio.IncompleteReadError):
             pass  # the client has left, which many tests want
         finally:
+            del connections[task]
             writer.close()
 
     return await asyncio.start_server(talk, "127.0.0.1", port)
@@ -74,13 +81,15 @@ class InThread:
 
     async def _run(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        server = await serve(self._handler)
+        connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+        server = await serve(self._handler, open_now=connections)
         self.port = server.sockets[0].getsockname()[1]
         self._ready.set()
         await self._stop.wait()
         server.close()
-        for task in asyncio.all_tasks() - {asyncio.current_task()}:
-            task.cancel()
+        for writer in connections.values():
+            writer.close()  # each ends as if its client had left
+        await asyncio.gather(*connections)
 
 
 async def _read(reader: asyncio.StreamReader) -> HttpRequest | None:
