@@ -199,6 +199,22 @@ async def test_a_cancelled_question_is_uncertain_and_the_gateway_goes_on(databas
     assert [row["state"] for row in rows(database)] == ["uncertain", "settled"]
 
 
+@pytest.mark.parametrize("scenario", ["ok", "529", "bad JSON", "hang"])
+async def test_cancelled_at_any_moment_nothing_stays_open(database: str, scenario: str) -> None:
+    """Wherever a question is cut off, its row ends, and counts what the server may have billed."""
+    with ClaudeStandIn(scenario=scenario) as claude:
+        async with asking(database, claude.url) as desk:
+            await desk.gateway.check_models()  # what is slow at first is done
+            for steps in range(0, 400, 25):
+                task = asyncio.create_task(desk.gateway.ask(question()))
+                for _ in range(steps):
+                    await asyncio.sleep(0)
+                task.cancel()
+                await asyncio.wait({task})
+    assert {row["state"] for row in rows(database)} <= {"settled", "uncertain", "released"}
+    assert counted(database) >= claude.bill
+
+
 async def test_the_repair_shows_the_wrong_answer_as_data(database: str) -> None:
     with ClaudeStandIn() as claude:
         claude.play("wrong JSON")
