@@ -86,6 +86,7 @@ class Gateway:
             return NoAnswer(why=Why.NO_KEY, reason=NO_KEY)
         async with self._turns:
             await self._claude.ready()
+            await self._means.prices.ready()
             return await Conversation(self._means, question).run()
 
     async def check_models(self) -> tuple[ModelCheck, ...]:

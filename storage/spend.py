@@ -40,7 +40,7 @@ from storage.spending import (
 )
 
 ABANDONED_AFTER = timedelta(hours=1)  # longer than any call may take
-BATCH_ABANDONED_AFTER = timedelta(hours=36)  # a batch expires after 24
+BATCH_ABANDONED_AFTER = timedelta(days=28)  # the server keeps a batch's results a day longer
 STALE_ANSWER_AFTER = timedelta(hours=24)  # work that is asked for again so late wants a new answer
 
 _OPEN = (CallState.RESERVED.value, CallState.UNCERTAIN.value)

@@ -193,7 +193,7 @@ class Batches:
         text, reason = None, result.reason
         if reply is not None:
             cost = (await self._till.settle(interaction, planned, reply, None)).cost
-            text = reply.text if reply.stop_reason == "end_turn" else None
+            text = reply.text if reply.whole else None
             reason = "" if text is not None else f"stopped by {reply.stop_reason}"
         elif result.billed:
             cost = planned.worst_usd

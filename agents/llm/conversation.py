@@ -61,11 +61,7 @@ class Conversation(Generic[T]):
             return on_record
         standing = await self._means.ledger.standing()
         if standing.rung in (Rung.RULES, Rung.STOP):
-            reason = (
-                f"{standing.rung}: ${standing.today_usd:.2f} of ${standing.caps.day_usd:.2f} is spent today"
-            )
-            reason += f", ${standing.month_usd:.2f} of ${standing.caps.month_usd:.2f} this month"
-            return self._none(Why.BUDGET, reason, standing.resumes_at)
+            return self._none(Why.BUDGET, str(standing), standing.resumes_at)
         cheaper = self._means.settings.cheaper_model
         models = [self._role.model, cheaper] if standing.rung is Rung.FULL else [cheaper]
         outcome: Answer[T] | NoAnswer | SpendRefused
@@ -129,9 +125,9 @@ class Conversation(Generic[T]):
 
     def _read(self, reply: Reply) -> T | Misfit | NoAnswer:
         """What a message says, once it is paid for."""
+        if reply.whole:
+            return read_answer(self._question.answer, reply.text)
         match reply.stop_reason:
-            case "end_turn" | "stop_sequence":
-                return read_answer(self._question.answer, reply.text)
             case "refusal":
                 return self._none(Why.REFUSED, f"the model would not answer {reply.refusal}".rstrip())
             case "max_tokens":

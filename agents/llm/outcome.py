@@ -72,6 +72,11 @@ class Reply:
     request_id: str | None
     refusal: str  # the category a refusal names, or nothing
 
+    @property
+    def whole(self) -> bool:
+        """Whether the model said all it wanted to say."""
+        return self.stop_reason in ("end_turn", "stop_sequence")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -49,6 +51,10 @@ class Prices:
 
     def __init__(self, overrides: Mapping[str, PriceOverride]) -> None:
         self._overrides = dict(overrides)
+
+    async def ready(self) -> None:
+        """Import genai-prices off the event loop: it takes half a second."""
+        await asyncio.to_thread(importlib.import_module, "genai_prices")
 
     def source(self, model: str) -> PriceSource:
         """Raises UnknownPrice."""

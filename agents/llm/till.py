@@ -150,7 +150,7 @@ class Till:
         if reply.stop_reason == "refusal" and reply.empty:
             cost = Decimal(0)  # documented: refused before any output is not charged
         end = CallEnd(
-            error=None if reply.stop_reason == "end_turn" else f"stopped by {reply.stop_reason}",
+            error=None if reply.whole else f"stopped by {reply.stop_reason}",
             latency_ms=latency_ms,
             output_result={"text": reply.text},
             stop_reason=reply.stop_reason,

@@ -19,7 +19,7 @@ TEXT_LONGEST = 200_000  # characters of an answer that are ever looked at
 
 W = TypeVar("W", bound=BaseModel)
 
-Tokens = Annotated[int, Field(ge=0, le=1_000_000_000)]
+Tokens = Annotated[int, Field(ge=0, le=100_000_000)]  # a hundred times what a model reads
 
 
 @dataclass(frozen=True, kw_only=True)

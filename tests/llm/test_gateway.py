@@ -240,6 +240,15 @@ async def test_a_longer_try_has_twice_the_tokens(database: str) -> None:
     assert [body["max_tokens"] for body in claude.asked] == [3_000, 6_000]
 
 
+async def test_the_longest_answer_of_all_needs_no_stream(database: str) -> None:
+    settings = ModelSettings(budget=budget(), news=RoleModel(max_tokens=16_000))
+    with ClaudeStandIn() as claude:
+        claude.play("cut")
+        async with asking(database, claude.url, settings) as desk:
+            assert isinstance(await desk.gateway.ask(question()), Answer)
+    assert claude.asked[-1]["max_tokens"] == 32_000
+
+
 async def test_each_role_asks_its_own_model_with_its_own_effort(database: str) -> None:
     settings = ModelSettings(budget=budget(), risk=RoleModel(model=SONNET, effort="medium"))
     with ClaudeStandIn() as claude:
