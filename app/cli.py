@@ -301,6 +301,24 @@ def fmp_unblock(desk: MainDeskOption = None) -> None:
 
 @app.command()
 @one_line
+def spend(desk: MainDeskOption = None, as_json: JsonOption = False) -> None:
+    """Tell what models have cost today and this month, against the caps."""
+    from app.commands.spend import print_spend
+
+    print_spend(desk, as_object=as_json)
+
+
+@app.command()
+@one_line
+def models(as_json: JsonOption = False) -> None:
+    """Ask the server about each configured model: whether it is there, until when, and its price."""
+    from app.commands.models import print_models
+
+    print_models(as_object=as_json)
+
+
+@app.command()
+@one_line
 def regime(
     history: HistoryOption = "sample",
     first: FromOption = None,

@@ -14,9 +14,10 @@ from dotenv.parser import parse_stream
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from agents.consensus import ConsensusRules
+from agents.llm.models import ModelSettings
 from agents.market.quota import FmpQuota
 from agents.trading.costs import Costs
 from agents.trading.limits import Limits, Protections
@@ -90,6 +91,12 @@ class Settings(BaseSettings):
     anthropic_api_key: SecretStr | None = Field(
         None, validation_alias="ANTHROPIC_API_KEY", description="Claude key of a live desk"
     )
+    anthropic_base_url: str | None = Field(
+        None,
+        validation_alias="ANTHROPIC_BASE_URL",
+        repr=False,  # it may hold a password
+        description="Another server that speaks Claude's Messages API, without /v1 at its end",
+    )
     agent_orchestrator_enabled: bool = Field(
         True,
         validation_alias="AGENT_ORCHESTRATOR_ENABLED",
@@ -110,6 +117,7 @@ class Settings(BaseSettings):
     protections: Protections = Protections()
     consensus: ConsensusRules = ConsensusRules()
     fmp: FmpQuota = FmpQuota()
+    llm: ModelSettings = ModelSettings()
     rehearsal: RehearsalSettings = RehearsalSettings()
 
     @classmethod
@@ -146,6 +154,10 @@ def load_settings(env_file: Path = ROOT / ".env") -> Settings:
         return Settings(_env_file=env_file)
     except ValidationError as invalid:
         raise _refused(invalid) from invalid
+    except SettingsError as unread:  # of all settings one takes JSON
+        raise OperatorError(
+            "QUORUM_LLM__PRICES is refused: it is no JSON", "correct it in the environment or in .env"
+        ) from unread
 
 
 def env_example() -> str:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from agents.gateway import Gateway
+from agents.llm.claude import Claude
 from agents.market.history import HistoryPack, find_pack, load_pack
 from agents.orchestrator import AgentOrchestrator
 from agents.roles.news_analyst import NewsAnalystAgent
@@ -16,11 +21,37 @@ from app.runtime.slots import Need
 from app.runtime.sources import Sources
 from app.runtime.step import DeskParts
 from app.settings import Settings
+from storage.engine import open_engine
 from storage.records import DeskKind
+from storage.spend import PostgresSpendLedger
 
 
-def desk_parts(settings: Settings, kind: DeskKind) -> DeskParts:
-    """A desk whose agents all answer by rules."""
+def claude_of(settings: Settings) -> Claude | None:
+    """The server of the models; None without a key."""
+    key = settings.anthropic_api_key
+    if key is None:
+        return None
+    return Claude(key, base_url=settings.anthropic_base_url, provider=settings.llm.provider)
+
+
+@asynccontextmanager
+async def open_gateway(settings: Settings, desk: LiveDesk) -> AsyncIterator[Gateway | None]:
+    """The desk's door to Claude; None on HISTORY, which asks nobody. It connects when first asked."""
+    if desk.kind is DeskKind.HISTORY:
+        yield None
+        return
+    claude = claude_of(settings)
+    engine = open_engine(desk.conninfo, application="quorum llm")
+    gateway = Gateway(claude, PostgresSpendLedger(engine, settings.llm.budget.limits), settings.llm)
+    try:
+        yield gateway
+    finally:
+        await gateway.close()
+        await engine.dispose()
+
+
+def desk_parts(settings: Settings, kind: DeskKind, gateway: Gateway | None = None) -> DeskParts:
+    """A desk whose agents all answer by rules; `gateway` is what they may ask a model through."""
     return DeskParts(
         kind=kind,
         regime_detector=RegimeDetectorAgent(),
@@ -37,6 +68,8 @@ def desk_parts(settings: Settings, kind: DeskKind) -> DeskParts:
         regime_policy=settings.regime_policy,
         protections=settings.protections,
         consensus=settings.consensus,
+        spend_limits=settings.llm.budget.limits,
+        gateway=gateway,
     )
 
 
@@ -61,10 +94,12 @@ def sources(settings: Settings, pack: HistoryPack | None) -> Sources:
     return Sources(market=None, lacking=lacking)
 
 
-def workbench(settings: Settings, desk: LiveDesk, rehearsal: Rehearsal | None) -> Workbench:
+def workbench(
+    settings: Settings, desk: LiveDesk, rehearsal: Rehearsal | None, gateway: Gateway | None
+) -> Workbench:
     """What the runs of a desk are carried out with."""
     return Workbench(
-        parts=desk_parts(settings, desk.kind),
+        parts=desk_parts(settings, desk.kind, gateway),
         sources=sources(settings, rehearsal.pack if rehearsal else None),
         clock=desk.clock,
     )

@@ -31,6 +31,7 @@ from storage.records import (
     VerdictMode,
     Volatility,
 )
+from storage.spending import CallState, Standing, month_end, month_start
 
 LEADER_SILENT_S = 5.0  # a leader beats every second
 
@@ -298,11 +299,73 @@ class RunRow:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AgentSpendRow:
+    """What an agent's calls of this month count for."""
+
+    agent: AgentName
+    calls: int
+    today_usd: Decimal
+    month_usd: Decimal
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSpendRow:
+    """What a model's calls of this month count for; `cache_share` of their input came from caches."""
+
+    model: str
+    calls: int
+    month_usd: Decimal
+    cache_share: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelCallRow:
+    """One call to a model. `error` is "" where its answer could be used."""
+
+    at: datetime
+    agent: AgentName
+    model: str
+    state: CallState
+    cost_usd: Decimal
+    error: str
+    price_source: str
+    price_date: date | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParkRow:
+    """A refusal of the server that others wait out."""
+
+    until: datetime
+    model: str  # "" where it binds every model of the key
+    because: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class SpendRow:
+    """Dollars to models, in UTC days and months. What is counted is settled, uncertain or held."""
+
     today_usd: Decimal
     month_usd: Decimal
     total_usd: Decimal
-    calls: int
+    calls: int  # in all
+    uncertain_usd: Decimal = Decimal(0)  # this month: perhaps billed, nobody said how much
+    held_usd: Decimal = Decimal(0)  # this month: for calls under way
+    over_reported: int = 0  # calls that cost more than their worst case
+    standing: Standing | None = None  # None: no caps have been set, so nothing may be asked
+    agents: tuple[AgentSpendRow, ...] = ()
+    models: tuple[ModelSpendRow, ...] = ()
+    parks: tuple[ParkRow, ...] = ()
+    last: ModelCallRow | None = None
+
+    @property
+    def projected_usd(self) -> Decimal | None:
+        """The month at the pace of its days so far; None before there is a pace."""
+        if self.standing is None:
+            return None
+        at = self.standing.at
+        share = (at - month_start(at)) / (month_end(at) - month_start(at))
+        return self.month_usd / Decimal(str(share)) if share > 0 else None
 
 
 @dataclass(frozen=True, kw_only=True)

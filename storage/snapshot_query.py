@@ -43,12 +43,12 @@ from storage.snapshot import (
     RegimeRow,
     RunRow,
     SlotRow,
-    SpendRow,
     TradeRow,
     TradeTotals,
     VoteRow,
     WatchRow,
 )
+from storage.snapshot_spend import read_spend
 
 Connection = psycopg.Connection[tuple[object, ...]]
 
@@ -88,8 +88,7 @@ def read_snapshot(connection: Connection) -> DeskSnapshot | None:
         evening=read_evening(connection),
         totals=_totals(connection),
         quota=read_quota(connection),
-        spend=fetch_one(connection, SpendRow, _SPEND)
-        or SpendRow(today_usd=Decimal(0), month_usd=Decimal(0), total_usd=Decimal(0), calls=0),
+        spend=read_spend(connection),
     )
 
 
@@ -460,11 +459,4 @@ _DENIALS = """
     select denied_by as name, count(*) as count
       from (select denied_by from deliberations union all select denied_by from orders) denials
      where denied_by is not null group by 1 order by 2 desc, 1
-"""
-
-_SPEND = """
-    select coalesce(sum(cost_usd) filter (where created_at >= date_trunc('day', now())), 0) as today_usd,
-           coalesce(sum(cost_usd) filter (where created_at >= date_trunc('month', now())), 0) as month_usd,
-           coalesce(sum(cost_usd), 0) as total_usd, count(*) as calls
-      from llm_interactions
 """

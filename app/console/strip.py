@@ -74,8 +74,9 @@ def _first(view: View, snapshot: DeskSnapshot) -> list[Item]:
         items.append(Item(5, (line(Piece(f"! {meter} blocked", Tone.BAD)), line(Piece("! FMP", Tone.BAD)))))
     else:
         items.append(Item(5, (line(meter),)))
-    spend = money(snapshot.spend.today_usd)
-    items.append(Item(4, (line(f"LLM {spend}"),)))
+    spend, standing = money(snapshot.spend.today_usd), snapshot.spend.standing
+    cap = f"/{standing.caps.day_usd:.2f}" if standing else ""
+    items.append(Item(4, (line(f"LLM {spend}{cap}"), line(f"LLM {spend}"))))
     waiting = len(snapshot.pending)
     risky = sum(row.risky for row in snapshot.pending)
     word = f"APPROVALS {waiting}" + (f" ({risky} risky!)" if risky else "")

@@ -24,6 +24,7 @@ from storage.leadership import Identity, SteppedDown, Term, this_process
 from storage.queue import open_queue
 from storage.records import Queue, Slot
 from storage.server import Server
+from storage.spend import put_into_force
 
 log = logging.getLogger(__name__)
 
@@ -97,6 +98,7 @@ class Runtime:
             async with AsyncSession(engine) as database, database.begin():
                 await _fence(database, term, self._identity)
                 await set_rules(database, self._parts, self._desk.clock.now())
+                await put_into_force(database, self._parts.spend_limits)
         finally:
             await engine.dispose()
 

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from agents.base import EVERYBODY, Attendance
 from agents.consensus import ConsensusRules
+from agents.gateway import Gateway
 from agents.market.actions import Actions
 from agents.market.bars import Bar as MarketBar
 from agents.market.bars import MarketView
@@ -29,6 +30,7 @@ from storage.memory import AgentMemory, StoredBar
 from storage.models import Position
 from storage.models.base import Json
 from storage.records import DeskKind, SetupType, to_price
+from storage.spending import SpendLimits
 
 PARAMETERS = ("setups", "regime_policy", "protections", "consensus")  # names of DeskParts
 
@@ -47,6 +49,8 @@ class DeskParts:
     regime_policy: RegimePolicy
     protections: Protections
     consensus: ConsensusRules
+    spend_limits: SpendLimits
+    gateway: Gateway | None  # None: the desk asks no model, as on HISTORY
 
     def parameters(self) -> Json:
         """What a parameter version keeps of them beside limits, costs and screen."""

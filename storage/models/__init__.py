@@ -18,6 +18,7 @@ from storage.models.learning import (
     AgentMetric,
     AgentPrompt,
     LlmInteraction,
+    SpendLimit,
     StrategyAdjustment,
 )
 from storage.models.market import Bar, CorporateActionRow, Instrument, ScreenerResult
@@ -75,6 +76,7 @@ __all__ = [
     "Run",
     "ScheduledSlot",
     "ScreenerResult",
+    "SpendLimit",
     "StrategyAdjustment",
     "TradeOutcome",
     "VendorBlock",

@@ -201,6 +201,7 @@ def test_a_desk_made_by_the_first_schema_keeps_every_row(history: str) -> None:
         "quota_resets",
         "rearms",
         "schedule",
+        "spend_limits",
         "vendor_blocks",
         "vendor_cache",
         "vendor_calls",
@@ -430,3 +431,34 @@ def test_alembic_itself_goes_up_down_and_up_from_the_shell(shared_home: Path) ->
         assert len(made) > 200
         assert alembic("downgrade", "base") == []
         assert alembic("upgrade", "head") == made
+
+
+CALL = """
+    insert into llm_interactions (id, agent_name, input_context, model, tokens_used, input_tokens,
+        output_tokens, cache_write_tokens, cache_read_tokens, thinking_tokens, cost_usd, reserved_usd, state,
+        price_source, created_at)
+    values (gen_random_uuid(), 'news', '{}', 'm', 0, 0, 0, 0, 0, 0, %s, 0.02, %s, 'list', now())
+"""
+
+
+def test_calls_of_an_older_schema_count_their_worst_case_from_now_on(history: str) -> None:
+    migrate(history, "downgrade", "0003")
+    for state in ("reserved", "settled", "released", "uncertain"):
+        execute(history, CALL, Decimal("0.01"), state)
+    schema.upgrade(history)
+    with psycopg.connect(history) as connection:
+        counted = connection.execute("select state, cost_usd from llm_interactions").fetchall()
+    assert dict(counted) == {
+        "reserved": Decimal("0.02"),
+        "settled": Decimal("0.01"),
+        "released": 0,
+        "uncertain": Decimal("0.02"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("cost", "state"), [("-0.01", "settled"), ("0.01", "released"), ("0.01", "uncertain"), ("0", "reserved")]
+)
+def test_a_call_counts_for_what_its_state_says(history: str, cost: str, state: str) -> None:
+    with pytest.raises(psycopg.errors.CheckViolation, match="ck_llm_interactions_cost"):
+        execute(history, CALL, Decimal(cost), state)

@@ -565,13 +565,19 @@ def test_spend_counts_today_and_this_month(founded: str) -> None:
             output_tokens, cache_write_tokens, cache_read_tokens, thinking_tokens, cost_usd, reserved_usd,
             state, price_source, created_at)
         values (gen_random_uuid(), 'research', '{}', 'm', 0, 0, 0, 0, 0, 0, %s, 0, 'settled', 'list',
-                date_trunc('month', now()) - %s::interval)
+                date_trunc('month', now(), 'UTC') - %s::interval)
     """
     execute(founded, call, Decimal("0.00000123"), "1 s")
-    execute(founded, call.replace("date_trunc('month', now())", "now()"), Decimal("0.25"), "0 s")
+    execute(founded, call.replace("date_trunc('month', now(), 'UTC')", "now()"), Decimal("0.25"), "0 s")
     spend = snapshot(founded).spend
     assert (spend.today_usd, spend.month_usd, spend.calls) == (Decimal("0.25"), Decimal("0.25"), 2)
     assert spend.total_usd == Decimal("0.25000123")
+    assert spend.standing is None
+    assert [(row.agent, row.calls, row.month_usd) for row in spend.agents] == [
+        (AgentName.RESEARCH, 1, Decimal("0.25"))
+    ]
+    assert spend.last is not None
+    assert (spend.last.model, spend.last.price_source, spend.last.state) == ("m", "list", "settled")
 
 
 def test_the_next_snapshot_holds_what_was_committed_since(founded: str) -> None:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from app.console.figures import left, minute, money, percent
+from app.console.figures import left, minute, money, percent, utc
 from app.console.layout import PaneId
 from app.console.panes.base import LinesPane
 from app.console.panes.regime import meter
 from app.console.state import View, lives
 from app.console.text import Line, Piece, Tone, labelled, line, outside, paragraph
 from storage.quota_rules import BLOCK_WORDS
+from storage.spending import Rung
 
 if TYPE_CHECKING:
     from storage.quota_snapshot import BlockRow, PlannedSlotRow, QuotaRow
-    from storage.snapshot import SpendRow
+    from storage.snapshot import ModelCallRow, SpendRow
+    from storage.spending import Standing
 
 NO_VENDOR = "no vendor is asked on a HISTORY desk: 0 calls; the free FMP plan's meter starts with a live desk"
 ASKS_NOBODY = "this desk asks no vendor: 0 calls"
@@ -110,12 +113,74 @@ def spend_lines(spend: SpendRow, width: int) -> list[Line]:
     heading = line(Piece("MODEL SPEND", Tone.HEAD))
     if not spend.calls and not spend.month_usd:
         return [heading, *paragraph(NO_SPEND, width)]
-    return [
+    standing = spend.standing
+    caps = standing.caps if standing else None
+    lines = [
         heading,
-        labelled("today", Piece(money(spend.today_usd), Tone.STRONG)),
-        labelled("month", money(spend.month_usd)),
-        labelled("calls", f"{spend.calls:,}"),
+        _against("today UTC", spend.today_usd, caps.day_usd if caps else None),
+        _against("month UTC", spend.month_usd, caps.month_usd if caps else None),
     ]
+    if spend.projected_usd is not None:
+        lines.append(labelled("", Piece(f"{money(spend.projected_usd)} at this pace", Tone.MUTED)))
+    if standing is not None:
+        lines.append(labelled("ladder", *_ladder(standing)))
+    if spend.held_usd:
+        lines.append(labelled("held", f"{money(spend.held_usd)} for calls under way"))
+    if spend.uncertain_usd:
+        lines.append(labelled("uncertain", f"{money(spend.uncertain_usd)} perhaps billed, counted as spent"))
+    if spend.over_reported:
+        lines.append(
+            labelled("beyond", Piece(f"{spend.over_reported} cost more than their worst case", Tone.BAD))
+        )
+    for park in spend.parks:
+        who = outside(park.model or "every model")
+        lines.append(labelled("waits", who, Piece(f" until {utc(park.until)}", Tone.WARN)))
+        lines.extend(paragraph(park.because, width, indent=11, tone=Tone.MUTED, most=2))
+    for agent in spend.agents:
+        calls = Piece(f" {agent.calls} calls this month", Tone.MUTED)
+        lines.append(labelled(agent.agent.value, f"{_small(agent.today_usd)} today", calls))
+    for model in spend.models:
+        share = f", {percent(model.cache_share, 0)} of the input cached" if model.cache_share else ""
+        lines.append(
+            line(outside(model.model), Piece(f" {_small(model.month_usd)} this month{share}", Tone.MUTED))
+        )
+    if spend.last is not None:
+        lines.extend(_last(spend.last, width))
+    return lines
+
+
+def _against(label: str, spent: Decimal, cap: Decimal | None) -> Line:
+    if cap is None:
+        return labelled(label, Piece(_small(spent), Tone.STRONG), Piece(" no cap is set", Tone.WARN))
+    share = float(spent / cap) if cap else 1.0
+    tone = Tone.BAD if share >= 0.9 else Tone.WARN if share >= 0.6 else Tone.STRONG
+    return labelled(label, Piece(_small(spent), tone), f" of {money(cap)}, {percent(share, 0)}")
+
+
+def _ladder(standing: Standing) -> Line:
+    rung = standing.rung
+    if rung is Rung.FULL:
+        return line(Piece("full: each role its own model", Tone.GOOD))
+    if rung is Rung.CHEAPER:
+        return line(Piece("cheaper model for every role", Tone.WARN))
+    until = f"{standing.resumes_at:%m-%d %H:%M}Z"
+    return line(Piece(f"{rung}: no model is asked until {until}", Tone.BAD))
+
+
+def _last(call: ModelCallRow, width: int) -> list[Line]:
+    """The last call: what it counts for, how it ended, and where its price was read."""
+    dated = f" of {call.price_date}" if call.price_date else ""
+    said = f"{utc(call.at)} {call.agent} {call.state} {_small(call.cost_usd)}"
+    lines = [labelled("last call", outside(said))]
+    if call.error:
+        lines.extend(paragraph(call.error, width, indent=11, tone=Tone.WARN, most=2))
+    lines.append(labelled("prices", outside(f"{call.price_source}{dated}", Tone.MUTED)))
+    return lines
+
+
+def _small(value: Decimal) -> str:
+    """Dollars; below ten cents the digits that a call of a small model costs."""
+    return money(value) if value >= Decimal("0.1") or not value else f"${value:.4f}"
 
 
 class QuotaPane(LinesPane):
