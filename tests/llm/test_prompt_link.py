@@ -13,7 +13,7 @@ from storage.prompts import Prompts
 from storage.records import AgentName
 from tests.standins.claude import ClaudeStandIn
 
-from .desk import asking, question, rows
+from .desk import View, asking, question, rows
 
 
 async def test_a_call_is_recorded_with_its_prompt_and_every_word_that_was_sent(database: str) -> None:
@@ -39,10 +39,7 @@ async def test_a_call_is_recorded_with_its_prompt_and_every_word_that_was_sent(d
     assert claude.asked[0]["messages"][0]["content"][0]["text"] == "Weigh them."
     output = row["output_result"]
     assert isinstance(output, dict)
-    assert (
-        answer.value.model_dump_json()
-        == type(answer.value).model_validate_json(output["text"]).model_dump_json()
-    )
+    assert answer.value == View.model_validate_json(output["text"])
     tokens = ("input_tokens", "output_tokens", "cache_write_tokens", "cache_read_tokens")
     assert row["tokens_used"] == sum(int(str(row[name])) for name in tokens) > 0
     assert row["thinking_tokens"] == 60
