@@ -368,7 +368,7 @@ _LADDER = """
 
 _LIMITS = """
     select session, slot, result -> 'limits' as limits
-      from runs where slot in ('regime', 'open') and state = 'done' and result ? 'limits'
+      from runs where slot in ('deliberate', 'open') and state = 'done' and result ? 'limits'
      order by desk_time desc limit 1
 """
 

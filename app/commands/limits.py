@@ -10,7 +10,7 @@ import typer
 from app.commands.desks import open_desk
 from storage.errors import OperatorError
 from storage.plain import as_json, clean
-from storage.records import LimitInForce
+from storage.records import LimitInForce, Slot
 from storage.snapshot import LimitsRow
 
 HEADING = f"{'limit':<24}{'in force':>12}{'bound':>12}{'used':>14}{'left':>14}  set by"
@@ -23,7 +23,7 @@ def print_limits(desk: str | None, *, as_object: bool) -> None:
     if found is None:
         raise OperatorError(
             f"desk {opened.name} has not reckoned its limits yet",
-            "they are there after the regime of its first session; `quorum status` tells what it lacks",
+            "they are there after the first evening; `quorum status` tells what it lacks",
         )
     if as_object:
         typer.echo(json.dumps({"desk": opened.name} | _object(found)))
@@ -33,7 +33,7 @@ def print_limits(desk: str | None, *, as_object: bool) -> None:
 
 
 def _lines(found: LimitsRow) -> Iterator[str]:
-    yield f"as of the {found.slot} of {found.session}"
+    yield f"as of the {'open' if found.slot is Slot.OPEN else 'evening'} of {found.session}"
     yield HEADING
     for row in found.limits:
         note = f": {row.note}" if row.note else ""

@@ -180,14 +180,13 @@ async def _closes(step: Step, last: date) -> list[EquityPoint]:
 async def _trades(step: Step, first: date) -> list[ClosedTrade]:
     return [
         ClosedTrade(
-            symbol=outcome.symbol,
-            entry_session=position.entry_session,
-            exit_session=position.closed_session,
-            reason=outcome.exit_reason,
-            r=outcome.r_multiple,
+            symbol=trade.symbol,
+            entry_session=trade.entry_session,
+            exit_session=trade.exit_session,
+            reason=trade.reason,
+            r=trade.r,
         )
-        for position, outcome in await step.memory.trades_closed_since(first)
-        if position.closed_session is not None
+        for trade in await step.memory.trades_closed_since(first)
     ]
 
 

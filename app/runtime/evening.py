@@ -10,7 +10,6 @@ from uuid import UUID
 
 from agents.base import Abstention
 from agents.base import Vote as SpokenVote
-from agents.market.calendar import next_session
 from agents.orchestrator import Briefing
 from agents.orchestrator import Deliberation as Argument
 from agents.pool import PoolState
@@ -50,7 +49,7 @@ async def read_regime(step: Step) -> StepResult:
     report = await step.parts.regime_detector.run(step.view, attendance=step.attendance)
     regime = report.outcome
     if isinstance(regime, Abstention):
-        return StepResult(f"no reading: {regime.reason}", {"limits": await _limits(step)})
+        return StepResult(f"no reading: {regime.reason}", {})
     before = await step.memory.regime(step.session)
     reading = RegimeReading(
         session=step.session,
@@ -75,20 +74,8 @@ async def read_regime(step: Step) -> StepResult:
     )
     return StepResult(
         f"{summary}; stops raised: {', '.join(stops)}" if stops else summary,
-        {
-            "direction": regime.direction,
-            "volatility": regime.volatility,
-            "stops": stops,
-            "limits": await _limits(step),
-        },
+        {"direction": regime.direction, "volatility": regime.volatility, "stops": stops},
     )
-
-
-async def _limits(step: Step) -> list[Json]:
-    """The limits for an entry at the next open; nothing is reserved in the evening."""
-    if await step.ledger.last_equity() is None:  # nothing has settled yet
-        return []
-    return await limits_now(step, await book_tonight(step, next_session(step.session), ()))
 
 
 async def screen_universe(step: Step) -> StepResult:
@@ -122,16 +109,22 @@ async def deliberate(step: Step) -> StepResult:
         return StepResult("the history ends here: nothing to enter", {})
     regime = await step.memory.regime(step.session)
     if regime is None:
-        return StepResult("no regime has been read yet: nothing is proposed", {})
+        book = await book_tonight(step, step.next_session, ())
+        return StepResult(
+            "no regime has been read yet: nothing is proposed",
+            {"limits": limits_now(step, None, book, await kelly_caps(step))},
+        )
     policy = policy_of(step, regime)
     candidates = {row.symbol: row for row in step.screened(allowed=policy.setups).selected}
+    book, kelly = await book_tonight(step, step.next_session, candidates), await kelly_caps(step)
+    limits = limits_now(step, regime, book, kelly)
     if not candidates:
-        return StepResult("0 argued, 0 proposed", _argued((), policy))
+        return StepResult("0 argued, 0 proposed", {**_argued((), policy), "limits": limits})
     counts, pool = await trade_counts(step), await pool_state(step)
     briefing = Briefing(
         direction=regime.direction,
         volatility=regime.volatility,
-        book=await book_tonight(step, step.next_session, candidates),
+        book=book,
         facts={symbol: facts_tonight(step, symbol, step.next_session) for symbol in candidates},
         entry_session=step.next_session,
         setups=step.parts.setups,
@@ -139,7 +132,7 @@ async def deliberate(step: Step) -> StepResult:
         parameters_version=step.parameters_version,
         limits=limits_under(step, policy),
         costs=step.parts.costs,
-        kelly=await kelly_caps(step),
+        kelly=kelly,
         consensus=step.parts.consensus,
         base_rates={setup: counts.base_rate(setup, regime.direction) for setup in ALL_SETUPS},
         pool=pool,
@@ -152,7 +145,7 @@ async def deliberate(step: Step) -> StepResult:
     return StepResult(
         f"{len(arguments)} argued, {len(proposed)} proposed"
         + (f": {', '.join(proposed)}" if proposed else ""),
-        _argued(arguments, policy),
+        {**_argued(arguments, policy), "limits": limits},
     )
 
 

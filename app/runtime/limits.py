@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 
 from agents.trading.limits import (
@@ -42,9 +43,10 @@ async def kelly_caps(step: Step) -> dict[SetupType, KellyCap]:
     return {setup: cap for setup, cap in caps.items() if cap is not None}
 
 
-async def limits_now(step: Step, book: BookView) -> list[Json]:
+def limits_now(
+    step: Step, regime: RegimeReading | None, book: BookView, kelly: Mapping[SetupType, KellyCap]
+) -> list[Json]:
     """Every limit for an entry into this book, as the figures of a run keep it."""
     own = step.parts.limits
-    regime = await step.memory.regime(step.session)
     limits = own if regime is None else limits_under(step, policy_of(step, regime))
-    return [asdict(row) for row in limits_in_force(own, limits, book, await kelly_caps(step))]
+    return [asdict(row) for row in limits_in_force(own, limits, book, kelly)]

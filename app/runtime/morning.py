@@ -97,10 +97,8 @@ async def open_session(step: Step) -> StepResult:
             sector=facts.sector,
         )
     summary = ", ".join([*(f"bought {name}" for name in filled), *(f"skipped {name}" for name in skipped)])
-    return StepResult(
-        summary,
-        {"filled": list(filled), "skipped": list(skipped), "limits": await limits_now(step, book)},
-    )
+    limits = limits_now(step, await step.memory.regime(step.session), book, records)
+    return StepResult(summary, {"filled": list(filled), "skipped": list(skipped), "limits": limits})
 
 
 def terms_of(approval: Approval) -> TradeTerms:

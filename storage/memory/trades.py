@@ -81,6 +81,17 @@ class TradeRecord:
         )
 
 
+@dataclass(frozen=True)
+class ClosedPosition:
+    """What the limits ask of a trade that is over; `r` as a multiple of its risk."""
+
+    symbol: str
+    entry_session: date
+    exit_session: date
+    reason: ExitReason
+    r: float
+
+
 class TradeMemory(Part):
     def store_trade(self, outcome: TradeOutcome) -> None:
         self._session.add(outcome)
@@ -113,14 +124,24 @@ class TradeMemory(Part):
             results.setdefault(setup, []).append(r)
         return results
 
-    async def trades_closed_since(self, first: date) -> Sequence[tuple[Position, TradeOutcome]]:
-        """Every trade closed from the session `first` on, with its position."""
+    async def trades_closed_since(self, first: date) -> Sequence[ClosedPosition]:
+        """Every trade closed from the session `first` on."""
         rows = await self._session.execute(
-            select(Position, TradeOutcome)
+            select(
+                TradeOutcome.symbol,
+                Position.entry_session,
+                Position.closed_session,
+                TradeOutcome.exit_reason,
+                TradeOutcome.r_multiple,
+            )
             .join(TradeOutcome, TradeOutcome.position_id == Position.id)
             .where(Position.closed_session >= first)
         )
-        return [(row[0], row[1]) for row in rows]
+        return [
+            ClosedPosition(symbol, entered, closed, reason, r)
+            for symbol, entered, closed, reason, r in rows
+            if closed is not None
+        ]
 
     async def trade_records(self, *, most: int) -> Sequence[TradeRecord]:
         """The last closed trades, latest first."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
+from functools import partial
 
 import numpy as np
 import psycopg
@@ -17,8 +18,9 @@ from agents.market.bars import AssetType, Instrument, MarketView
 from agents.market.calendar import add_sessions, sessions
 from agents.market.earnings import Announcement
 from agents.trading.limits import KellyCap, Limits
+from agents.trading.screener import ScreenRules, screen
 from app.runtime.book import book_tonight, facts_at_open
-from app.runtime.limits import kelly_caps, limits_now
+from app.runtime.limits import kelly_caps
 from app.runtime.step import DeskParts, Step, StepResult
 from app.runtime.steps import STEPS
 from app.runtime.stops import tighten_stops
@@ -242,7 +244,7 @@ def test_a_position_whose_bar_is_missing_or_doubted_keeps_its_stop(database: str
 
 
 def evening(session: AsyncSession, day: date) -> Step:
-    return step_at(session, day, Slot.REGIME, [], view_of(day, Decimal(100)))
+    return step_at(session, day, Slot.DELIBERATE, [], view_of(day, Decimal(100)))
 
 
 async def fallen(database: str, *, equity: str = "84000", day: date = DAYS[1]) -> None:
@@ -352,13 +354,14 @@ async def test_the_limits_are_kept_with_the_run_and_shown_from_it(database: str)
         session.add(build.reading(DAYS[1], Direction.BEAR))
         await session.flush()
         step = evening(session, DAYS[1])
-        figures = await limits_now(step, await book_tonight(step, DAYS[2], ()))
-        session.add(build.run(DAYS[1], Slot.REGIME, result={"limits": figures}))
+        screened = partial(screen, step.view, ScreenRules())
+        result = await STEPS[Slot.DELIBERATE](replace(step, next_session=DAYS[2], screened=screened))
+        session.add(build.run(DAYS[1], Slot.DELIBERATE, result=result.figures))
     with Desk(database) as desk:
         taken = desk.snapshot()
     assert taken is not None
     assert taken.limits is not None
-    assert (taken.limits.session, taken.limits.slot) == (DAYS[1], Slot.REGIME)
+    assert (taken.limits.session, taken.limits.slot) == (DAYS[1], Slot.DELIBERATE)
     shown = {row.name: row for row in taken.limits.limits}
     assert (shown["risk_per_trade"].limit, shown["risk_per_trade"].source) == (0.0025, "regime policy")
     assert (shown["heat"].limit, shown["heat"].bound, shown["heat"].left) == (0.015, 0.06, 0.015)
@@ -383,11 +386,5 @@ def test_the_evenings_reading_raises_stops_and_says_which(database: str) -> None
         )
         assert len(result.figures["stops"]) == 1  # type: ignore[arg-type]
         assert (position.state, position.stop > 100) == (PositionState.OPEN, True)
-        shown = {row["name"]: row for row in result.figures["limits"]}  # type: ignore[attr-defined]
-        assert (shown["risk_per_trade"]["limit"], shown["risk_per_trade"]["source"]) == (
-            0.0025,
-            "regime policy",
-        )
-        assert shown["heat"]["used"] == 0.0  # the stop is above the entry: nothing is at risk any more
 
     trial(database, work)

@@ -634,13 +634,13 @@ def test_the_limits_in_force_are_listed_with_who_set_them(here: Here, paper: str
     )
     with writing(paper) as session:
         figures = {"limits": [asdict(heat), asdict(cash)]}
-        session.add(build.run(build.SESSIONS[0], Slot.REGIME, result=figures))
+        session.add(build.run(build.SESSIONS[0], Slot.DELIBERATE, result=figures))
     lines = here.run("limits").out.splitlines()
-    assert lines[0] == "as of the regime of 2018-01-29"
+    assert lines[0] == "as of the evening of 2018-01-29"
     assert lines[2].split() == ["heat", "3.00%", "6.00%", "1.23%", "1.77%", "regime", "policy"]
     assert lines[3].split() == ["settled_cash", ">=", "0", "0", "81,000", "81,000", "default"]
     told = json.loads(here.run("limits", "--json").out)
-    assert (told["desk"], told["session"], told["slot"]) == ("paper", "2018-01-29", "regime")
+    assert (told["desk"], told["session"], told["slot"]) == ("paper", "2018-01-29", "deliberate")
     assert told["limits"][0] == asdict(heat) | {"left": pytest.approx(0.0177)}
 
 
