@@ -20,7 +20,7 @@ from storage.models.learning import (
     LlmInteraction,
     StrategyAdjustment,
 )
-from storage.models.market import Bar, CorporateActionRow, Instrument, ScreenerResult
+from storage.models.market import Bar, CorporateActionRow, Instrument, NewsRow, ScreenerResult, Watch
 from storage.models.runtime import AgentState, Leadership, Operation, ScheduledSlot, Worker
 from storage.models.trading import (
     Approval,
@@ -42,6 +42,7 @@ from storage.models.vendor import (
     VendorCacheRow,
     VendorCallRow,
     VendorKey,
+    VendorSeriesRow,
 )
 
 __all__ = [
@@ -64,6 +65,7 @@ __all__ = [
     "LadderReading",
     "Leadership",
     "LlmInteraction",
+    "NewsRow",
     "Operation",
     "Order",
     "ParameterVersion",
@@ -81,7 +83,9 @@ __all__ = [
     "VendorCacheRow",
     "VendorCallRow",
     "VendorKey",
+    "VendorSeriesRow",
     "Verdict",
     "Vote",
+    "Watch",
     "Worker",
 ]
