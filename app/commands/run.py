@@ -18,7 +18,7 @@ from app.runtime.outage import through_outages
 from app.runtime.runtime import Runtime
 from app.runtime.worker import Worker
 from app.settings import Settings, load_settings
-from app.wiring import desk_parts, rehearsal, sources, workbench
+from app.wiring import desk_parts, rehearsal, sources, vendor_market, workbench
 from storage import schema
 from storage.engine import open_engine
 from storage.errors import OperatorError
@@ -56,15 +56,16 @@ async def _run(settings: Settings, server: Server, name: str) -> None:
         server,
         lambda: open_live_desk(server, name, start_equity=settings.start_equity, rehearsal=rehearsed),
     )
-    runtime = Runtime(
-        server=server,
-        desk=desk,
-        parts=desk_parts(settings, desk.kind),
-        sources=sources(settings, rehearsed.pack if rehearsed else None),
-        bench=partial(workbench, settings, desk, rehearsed),
-        child=child_command(name),
-    )
-    await run_until_signalled(runtime.run)
+    async with vendor_market(settings, desk, rehearsed) as market:
+        runtime = Runtime(
+            server=server,
+            desk=desk,
+            parts=desk_parts(settings, desk.kind),
+            sources=sources(settings, rehearsed.pack if rehearsed else None, market),
+            bench=partial(workbench, settings, desk, rehearsed, market),
+            child=child_command(name),
+        )
+        await run_until_signalled(runtime.run)
 
 
 async def _work(
@@ -82,16 +83,17 @@ async def _work(
 
     desk = await through_outages(server, look)
     engine = open_engine(conninfo, application=identity.name)
-    executor = Executor(engine, partial(workbench, settings, desk, rehearsed), str(identity))
-    worker = Worker(conninfo, identity, queues, executor.carry_out)
-
-    async def until(stop: asyncio.Event) -> None:
-        if lifeline:
-            watch_lifeline(sys.stdin, stop)
-        await worker.run(stop)
-
     try:
-        await run_until_signalled(until)
+        async with vendor_market(settings, desk, rehearsed) as market:
+            bench = partial(workbench, settings, desk, rehearsed, market)
+            worker = Worker(conninfo, identity, queues, Executor(engine, bench, str(identity)).carry_out)
+
+            async def until(stop: asyncio.Event) -> None:
+                if lifeline:
+                    watch_lifeline(sys.stdin, stop)
+                await worker.run(stop)
+
+            await run_until_signalled(until)
     finally:
         await engine.dispose()
 
