@@ -44,6 +44,7 @@ ASKING = (  # the slots that ask, for a plan of the day
     Slot.MARK_LATE,
     Slot.SETTLE,
     Slot.SCREEN,
+    Slot.SETTLE_EVENING,
 )
 NEEDED: Mapping[Slot, tuple[str, ...]] = {  # a slot whose endpoint the key may not ask at all is skipped
     Slot.CORPORATE_ACTIONS: (SPLITS,),
@@ -107,16 +108,23 @@ def wanted(slot: Slot, names: Names, *, settled: bool = False) -> Iterator[Wante
             yield from ((Priority.POSITIONS, QUOTE, symbol) for symbol in held)
         case Slot.SETTLE | Slot.SETTLE_EVENING | Slot.SETTLE_MORNING:
             yield from ((Priority.EXITS, BARS, symbol) for symbol in held)
-            yield from ((Priority.POSITIONS, EARNINGS, symbol) for symbol in held)
+            if slot is Slot.SETTLE:
+                yield from ((Priority.POSITIONS, EARNINGS, symbol) for symbol in held)
             if BENCHMARK_FUND not in held:
                 yield Priority.POSITIONS, BARS, BENCHMARK_FUND
             yield from ((Priority.APPROVALS, BARS, symbol) for symbol in waiting)
             yield from ((Priority.WATCHLIST, BARS, symbol) for symbol in watched if symbol != BENCHMARK_FUND)
+            if slot is Slot.SETTLE_EVENING:  # by then the calls of the evening before count no more
+                yield from _figures(names)
         case Slot.SCREEN:
             for endpoint in (PROFILE, EARNINGS):
                 yield from ((Priority.WATCHLIST, endpoint, symbol) for symbol in (*held, *waiting, *watched))
-            for endpoint in (METRICS, RATIOS):
-                yield from ((Priority.DISCOVERY, endpoint, symbol) for symbol in (*waiting, *watched))
+            yield from _figures(names)
+
+
+def _figures(names: Names) -> Iterator[Wanted]:
+    for endpoint in (METRICS, RATIOS):
+        yield from ((Priority.DISCOVERY, endpoint, symbol) for symbol in (*names.waiting, *names.watched))
 
 
 def job_of(slot: Slot, session: date) -> str:
@@ -132,20 +140,24 @@ def plan_for(
     What is good for days is asked by the first slot that wants it; what that must defer, by the last one.
     """
     slots = [(slot, session, now), *_to_come(slot, session, now)]
-    seen: set[Wanted] = set()
+    seen: set[tuple[date | None, Wanted]] = set()
     wants: list[SlotWant] = []
     for each, day, due in slots:
         settled = last_settled(due) >= day
-        fresh = [want for want in dict.fromkeys(wanted(each, names, settled=settled)) if want not in seen]
-        seen.update(want for want in fresh if want[1] in SLOW)
+        fresh = []
+        for want in wanted(each, names, settled=settled):
+            once = (None if want[1] in SLOW else day if want[1] == BARS else date.max, want)
+            if once not in seen:
+                fresh.append(want)
+            if once[0] != date.max:
+                seen.add(once)
         wants += _slot_wants(each, day, due, fresh, shelf, standing)
     first = _plan(now, wants, standing)
-    put_off = [(slot.priority, item.ask) for slot in first.slots for item in slot.deferred]
+    put_off = [(part.priority, item.ask) for part in first.slots for item in part.deferred]
     again = [(priority, ask) for priority, ask in put_off if ask.endpoint in SLOW]
-    last = slots[-1]
-    if not again or last[0] is not Slot.SCREEN or len(slots) == 1:
+    if not again or len(slots) == 1:
         return first
-    return _plan(now, _with(wants, job_of(Slot.SCREEN, last[1]), last[2], again), standing)
+    return _plan(now, _with(wants, *slots[-1], again), standing)
 
 
 def _to_come(slot: Slot, session: date, now: datetime) -> Iterator[tuple[Slot, date, datetime]]:
@@ -185,17 +197,20 @@ def _refused(standing: Standing, endpoint: str, symbol: str, at: datetime) -> bo
     return any(until is not None and until > at for until in refusals)
 
 
-def _with(wants: list[SlotWant], job: str, due: datetime, more: list[tuple[Priority, Ask]]) -> list[SlotWant]:
-    """The wants with more asks in the job named; in a want of their own where it has none that urgent."""
+def _with(
+    wants: list[SlotWant], slot: Slot, session: date, due: datetime, more: list[tuple[Priority, Ask]]
+) -> list[SlotWant]:
+    """The wants with more asks in the slot named; in a want of their own where it has none that urgent."""
     left: dict[Priority, list[Ask]] = {}
     for priority, ask in more:
         left.setdefault(priority, []).append(ask)
+    job = job_of(slot, session)
     grown = [
         replace(want, asks=(*want.asks, *left.pop(want.priority, ()))) if want.job == job else want
         for want in wants
     ]
     return grown + [
-        SlotWant(slot=Slot.SCREEN, job=job, due_at=due, priority=priority, asks=tuple(asks))
+        SlotWant(slot=slot, job=job, due_at=due, priority=priority, asks=tuple(asks))
         for priority, asks in left.items()
     ]
 
