@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
+from sqlalchemy.ext.asyncio import AsyncEngine
+
 from agents.market.fmp.client import FMPClient
 from agents.market.fmp.config import LOOPBACK, FMPConfig
 from agents.market.history import HistoryPack, find_pack, load_pack
@@ -68,31 +70,53 @@ def rehearsal(settings: Settings) -> Rehearsal | None:
     return Rehearsal(pack=None, first=asked.first, speed=asked.speed)
 
 
+def asks_the_vendor(settings: Settings, desk: str, rehearsed: Rehearsal | None) -> str:
+    """Why a desk may not ask the vendor, or nothing.
+
+    Of all desks only the main one asks: two ledgers would overrun one key. A rehearsal may ask a stand-in.
+    """
+    if settings.fmp_api_key is None:
+        return "FMP_API_KEY is not set"
+    stands_in = rehearsed is not None and rehearsed.pack is None
+    return (
+        ""
+        if desk == MAIN_DESK or stands_in
+        else f"only the desk {MAIN_DESK} asks the vendor: one key, one ledger"
+    )
+
+
+@asynccontextmanager
+async def vendor_client(
+    settings: Settings, engine: AsyncEngine, rehearsed: Rehearsal | None
+) -> AsyncIterator[tuple[FMPClient, QuotaLedger]]:
+    """The vendor's client, and the ledger that every call of it passes."""
+    assert settings.fmp_api_key is not None  # asks_the_vendor has said so
+    stands_in = rehearsed is not None
+    key = settings.fmp_api_key
+    ledger = QuotaLedger(engine, key.get_secret_value(), settings.fmp.rules, accelerated=stands_in)
+    config = FMPConfig(base_url=settings.fmp_base_url)
+    if stands_in:  # the wall's seconds are the desk's minutes: nothing is gained by pacing them
+        config = config.model_copy(update={"per_second": 1000.0})
+    async with FMPClient(config, key, ledger) as client:
+        yield client, ledger
+
+
 @asynccontextmanager
 async def vendor_market(
     settings: Settings, desk: LiveDesk, rehearsed: Rehearsal | None
 ) -> AsyncIterator[VendorMarket | None]:
-    """The vendor as the market of this desk; None where it has none, for the reason `sources` gives.
-
-    Of all desks only the main one asks: two ledgers would overrun one key. A rehearsal may ask a stand-in.
-    """
-    stands_in = rehearsed is not None and rehearsed.pack is None
-    if settings.fmp_api_key is None or not (desk.name == MAIN_DESK or stands_in):
+    """The vendor as the market of this desk; None where it may not ask."""
+    if asks_the_vendor(settings, desk.name, rehearsed):
         yield None
         return
-    key, rules = settings.fmp_api_key.get_secret_value(), settings.fmp.rules
     engine = open_engine(desk.conninfo, application="quorum vendor")
-    ledger = QuotaLedger(engine, key, rules, accelerated=stands_in)
-    # Against a stand-in the wall's seconds are the desk's minutes: nothing is gained by pacing them.
-    pace = {"per_second": 1000.0} if stands_in else {}
-    config = FMPConfig(base_url=settings.fmp_base_url, **pace)
     try:
-        async with FMPClient(config, settings.fmp_api_key, ledger) as client:
+        async with vendor_client(settings, engine, rehearsed) as (client, ledger):
             market = VendorMarket(
                 engine=engine,
                 asker=client,
                 ledger=ledger,
-                rules=rules,
+                rules=settings.fmp.rules,
                 clock=desk.clock,
                 volatility=settings.volatility,
                 news=settings.news,
@@ -105,7 +129,13 @@ async def vendor_market(
         await engine.dispose()
 
 
-def sources(settings: Settings, pack: HistoryPack | None, market: VendorMarket | None = None) -> Sources:
+def sources(
+    settings: Settings,
+    pack: HistoryPack | None,
+    market: VendorMarket | None = None,
+    *,
+    desk: str = MAIN_DESK,
+) -> Sources:
     """What a desk that runs by the clock has: a rehearsal its pack, the paper desk what its keys open."""
     if pack is not None:
         lacking = {need: f"lacks {need}: a rehearsal has only what its pack holds" for need in Need}
@@ -114,9 +144,7 @@ def sources(settings: Settings, pack: HistoryPack | None, market: VendorMarket |
     learning = {Need.LEARNING: "lacks a learning loop: not in this version"}
     if market is not None:
         return Sources(market=market, lacking=learning)
-    why = "only the desk paper asks the vendor: two ledgers would overrun one key"
-    if settings.fmp_api_key is None:
-        why = "FMP_API_KEY is not set"
+    why = asks_the_vendor(settings, desk, None)
     return Sources(market=None, lacking={**{need: f"lacks {need}: {why}" for need in Need}, **learning})
 
 
@@ -126,6 +154,6 @@ def workbench(
     """What the runs of a desk are carried out with."""
     return Workbench(
         parts=desk_parts(settings, desk.kind),
-        sources=sources(settings, rehearsal.pack if rehearsal else None, market),
+        sources=sources(settings, rehearsal.pack if rehearsal else None, market, desk=desk.name),
         clock=desk.clock,
     )

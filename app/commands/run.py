@@ -61,7 +61,7 @@ async def _run(settings: Settings, server: Server, name: str) -> None:
             server=server,
             desk=desk,
             parts=desk_parts(settings, desk.kind),
-            sources=sources(settings, rehearsed.pack if rehearsed else None, market),
+            sources=sources(settings, rehearsed.pack if rehearsed else None, market, desk=name),
             bench=partial(workbench, settings, desk, rehearsed, market),
             child=child_command(name),
         )
