@@ -90,7 +90,7 @@ async def live_stage(
     watched: Sequence[str] = WATCHED,
     held: Sequence[str] = HELD,
     key: str = "standin-key",
-    feeds: tuple[str, ...] = (),
+    cboe: str = "/public/VIX_History.csv",
 ) -> AsyncIterator[LiveStage]:
     """A desk at dawn of its first session, with these names watched and held."""
     market = StandInMarket()
@@ -100,7 +100,7 @@ async def live_stage(
     seed(desk.conninfo, market, first, watched, held)
     clock = TellingClock(desk.conninfo, desk.founded)
     with FmpStandIn(now=clock.now, market=market, key=key, reset_hour=4) as vendor:
-        configured = settings_for(vendor, key, feeds)
+        configured = settings_for(vendor, key, cboe)
         engine = open_engine(desk.conninfo)
         try:
             async with vendor_market(configured, replace(desk, clock=clock), rehearsed) as source:
@@ -118,15 +118,15 @@ async def live_stage(
             await engine.dispose()
 
 
-def settings_for(vendor: FmpStandIn, key: str, feeds: tuple[str, ...] = ()) -> Settings:
+def settings_for(vendor: FmpStandIn, key: str, cboe: str) -> Settings:
     """A desk's settings that lead to the stand-in."""
     return Settings(_env_file=None).model_copy(
         update={
             "fmp_api_key": SecretStr(key),
             "fmp_base_url": vendor.base_url,
-            "cboe_vix_url": f"{vendor.root}/public/VIX_History.csv",
+            "cboe_vix_url": f"{vendor.root}{cboe}",
             "fred_vix_url": f"{vendor.root}/public/VIXCLS.csv",
-            "news": NewsConfig(feeds=feeds),
+            "news": NewsConfig(feeds=(f"{vendor.root}/public/feed.xml",)),
         }
     )
 
