@@ -18,6 +18,7 @@ from app.cli_options import (
     day_of,
     one_line,
 )
+from app.cli_vendor import fmp, vendor, watch
 from storage.records import VerdictMode
 
 # The one public name of typer's family of usage errors; its base also covers unknown commands and options.
@@ -36,14 +37,15 @@ app = typer.Typer(
 history = typer.Typer(help="History packs: folders of real market data to replay.", no_args_is_help=True)
 desks = typer.Typer(help="The desks on this machine: each is one database.", no_args_is_help=True)
 db = typer.Typer(help="The database schema.", no_args_is_help=True)
-fmp = typer.Typer(help="The market-data vendor: what the key may ask.", no_args_is_help=True)
 agents = typer.Typer(help="The agents of a desk: how each stands; pause, resume, run now.")
 app.add_typer(history, name="history")
 app.add_typer(desks, name="desks")
 app.add_typer(db, name="db")
 app.add_typer(agents, name="agents")
 app.add_typer(memory)
+app.add_typer(vendor)
 app.add_typer(fmp, name="fmp")
+app.add_typer(watch, name="watch")
 
 HistoryOption = Annotated[
     str, typer.Option("--history", help="A pack: a folder, an imported name, or `sample`.")
@@ -258,45 +260,6 @@ def agents_show(
     from app.commands.thinking import print_agent
 
     print_agent(agent, desk or context.obj, as_object=as_json)
-
-
-@app.command()
-@one_line
-def quota(desk: MainDeskOption = None, as_json: JsonOption = False) -> None:
-    """Tell which vendor calls were made, by whom, what is left, when it runs dry, what is planned."""
-    from app.commands.quota import print_quota
-
-    print_quota(desk, as_object=as_json)
-
-
-@fmp.command("entitlements")
-@one_line
-def fmp_entitlements(desk: MainDeskOption = None, as_json: JsonOption = False) -> None:
-    """List what the key may ask and what the vendor has refused, as it was learned."""
-    from app.commands.quota import print_entitlements
-
-    print_entitlements(desk, as_object=as_json)
-
-
-@fmp.command("forget")
-@one_line
-def fmp_forget(
-    what: Annotated[str, typer.Argument(metavar="SYMBOL|ENDPOINT", help="What was refused.")],
-    desk: MainDeskOption = None,
-) -> None:
-    """Ask for a symbol or an endpoint again as if it had never been refused."""
-    from app.commands.quota import forget_refusal
-
-    forget_refusal(what, desk)
-
-
-@fmp.command("unblock")
-@one_line
-def fmp_unblock(desk: MainDeskOption = None) -> None:
-    """Try a key again that the vendor has refused, suspended or called used up."""
-    from app.commands.quota import unblock_vendor
-
-    unblock_vendor(desk)
 
 
 @app.command()

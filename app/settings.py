@@ -9,6 +9,7 @@ from datetime import date
 from decimal import Decimal
 from io import StringIO
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from dotenv.parser import parse_stream
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
@@ -18,7 +19,10 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from agents.consensus import ConsensusRules
 from agents.llm.models import ModelSettings
+from agents.market.fmp.config import LOOPBACK, FMPConfig
+from agents.market.news.sources import NewsConfig
 from agents.market.quota import FmpQuota
+from agents.market.volatility import VolatilityConfig
 from agents.trading.costs import Costs
 from agents.trading.limits import Limits, Protections
 from agents.trading.policy import RegimePolicy
@@ -42,7 +46,7 @@ def default_home() -> Path:
 
 
 class RehearsalSettings(BaseModel):
-    """A test of the whole runtime: its clock accelerated, its market a history pack."""
+    """A test of the whole runtime: its clock accelerated, its market a history pack or a stand-in of FMP."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -51,7 +55,11 @@ class RehearsalSettings(BaseModel):
         description="History pack over which `quorum run --desk NAME` rehearses with an accelerated clock; "
         "for tests, unset on a desk that trades the present",
     )
-    first: date | None = Field(None, description="First session of the rehearsal, as YYYY-MM-DD")
+    first: date | None = Field(
+        None,
+        description="First session of the rehearsal, as YYYY-MM-DD; without a history FMP_BASE_URL must be "
+        "on this machine: the vendor's own day does not run faster",
+    )
     speed: float = Field(300.0, ge=1, le=3600, description="Rehearsed seconds a second")
 
 
@@ -88,6 +96,21 @@ class Settings(BaseSettings):
     fmp_api_key: SecretStr | None = Field(
         None, validation_alias="FMP_API_KEY", description="Financial Modeling Prep key of a live desk"
     )
+    fmp_base_url: str = Field(
+        FMPConfig.model_fields["base_url"].default,
+        validation_alias="FMP_BASE_URL",
+        description="Address below which FMP's endpoints lie; https, or http on this machine",
+    )
+    cboe_vix_url: str = Field(
+        VolatilityConfig.model_fields["cboe_url"].default,
+        validation_alias="CBOE_VIX_URL",
+        description="Cboe's public file of daily VIX prices",
+    )
+    fred_vix_url: str = Field(
+        VolatilityConfig.model_fields["fred_url"].default,
+        validation_alias="FRED_VIX_URL",
+        description="FRED's public file of daily VIX closes, for when Cboe's is not there",
+    )
     anthropic_api_key: SecretStr | None = Field(
         None, validation_alias="ANTHROPIC_API_KEY", description="Claude key of a live desk"
     )
@@ -118,6 +141,7 @@ class Settings(BaseSettings):
     consensus: ConsensusRules = ConsensusRules()
     fmp: FmpQuota = FmpQuota()
     llm: ModelSettings = ModelSettings()
+    news: NewsConfig = NewsConfig()
     rehearsal: RehearsalSettings = RehearsalSettings()
 
     @classmethod
@@ -136,6 +160,24 @@ class Settings(BaseSettings):
     @classmethod
     def _home_in_full(cls, home: Path) -> Path:
         return home.expanduser().absolute()
+
+    @field_validator("fmp_base_url")
+    @classmethod
+    def _keeps_the_key_private(cls, url: str) -> str:
+        return FMPConfig(base_url=url).base_url
+
+    @field_validator("cboe_vix_url", "fred_vix_url")
+    @classmethod
+    def _is_an_address(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if not (parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)):
+            raise ValueError("expected an https address, or http on this machine")
+        return url
+
+    @property
+    def volatility(self) -> VolatilityConfig:
+        """Where the volatility index is read."""
+        return VolatilityConfig(cboe_url=self.cboe_vix_url, fred_url=self.fred_vix_url)
 
     @property
     def library(self) -> Path:

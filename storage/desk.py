@@ -13,7 +13,7 @@ from uuid import UUID
 
 import psycopg
 
-from storage import control, vendor_control
+from storage import control, vendor_control, watchlist
 from storage.evening import Evening, read_evening
 from storage.quota_query import read_entitlements, read_quota_use
 from storage.quota_snapshot import EntitlementRow, QuotaUse
@@ -30,6 +30,7 @@ from storage.records import (
 from storage.rows import fetch_one
 from storage.snapshot import ApprovalRow, DeskSnapshot
 from storage.snapshot_query import Connection, read_approval, read_snapshot
+from storage.watchlist import WatchRow, read_watchlist
 
 _RULES = "select now() as now, undo_s, undo_risky_s, state from desk"
 _DECIDE = """
@@ -156,6 +157,16 @@ class Desk:
     def entitlements(self) -> tuple[EntitlementRow, ...]:
         """What the vendor's key in use may ask."""
         return read_entitlements(self._connected())
+
+    def watchlist(self) -> tuple[WatchRow, ...]:
+        """The symbols the desk follows."""
+        return read_watchlist(self._connected())
+
+    def watch(self, symbol: str, *, operator: Operator) -> CommandReceipt:
+        return watchlist.watch(self._connected(), symbol, operator)
+
+    def unwatch(self, symbol: str, *, operator: Operator) -> CommandReceipt:
+        return watchlist.unwatch(self._connected(), symbol, operator)
 
     def stop_runtimes(self, *, operator: Operator) -> CommandReceipt:
         return control.stop_runtimes(self._connected(), operator)

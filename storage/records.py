@@ -239,6 +239,8 @@ class OperationKind(StrEnum):
     REARM = "rearm"
     FAULT = "fault"
     VENDOR = "vendor"  # a refusal of the vendor forgotten, a block lifted
+    WATCH = "watch"  # a symbol added to the watchlist, or removed from it
+    ALERT = "alert"  # a mark says that a price has passed a stop or a target
 
 
 @dataclass(frozen=True, kw_only=True)

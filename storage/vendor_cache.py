@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from math import isfinite
 
 from sqlalchemy import select
@@ -37,6 +38,14 @@ class VendorCache:
             fetched_at=row.fetched_at,
             expires_at=row.expires_at,
         )
+
+    async def ages(self) -> dict[tuple[str, str, str], tuple[datetime, datetime]]:
+        """When each answer was fetched and until when it is good, by what it was asked for."""
+        row = VendorCacheRow
+        asked = select(row.endpoint, row.symbol, row.params, row.fetched_at, row.expires_at)
+        async with self._engine.connect() as connection:
+            rows = (await connection.execute(asked)).all()
+        return {(found[0], found[1], found[2]): (found[3], found[4]) for found in rows}
 
     async def put(self, answer: CachedAnswer) -> None:
         """Keep an answer in place of an older one; an answer that was overtaken changes nothing."""

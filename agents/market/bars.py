@@ -197,12 +197,14 @@ class MarketView:
 
     `history`, which must not change, is only read to cut a symbol's bars at `session` when they are first
     asked for (slices: the rest stays in memory behind numpy's `.base`, which nothing in the desk touches).
-    Instruments are reference data as of today (names and sectors are not point-in-time).
+    Instruments are reference data as of today (names and sectors are not point-in-time). `volatility_told_by`
+    is who told the volatility index, "" where the history itself holds it.
     """
 
     session: date
     instruments: Mapping[str, Instrument]
     history: InitVar[Mapping[str, Bars]]
+    volatility_told_by: str = ""
     _history: Mapping[str, Bars] = field(init=False, repr=False)
     _cut: dict[str, Bars] = field(init=False, repr=False)
 

@@ -19,7 +19,7 @@ from app.runtime.outage import through_outages
 from app.runtime.runtime import Runtime
 from app.runtime.worker import Worker
 from app.settings import Settings, load_settings
-from app.wiring import desk_parts, open_gateway, rehearsal, sources, workbench
+from app.wiring import desk_parts, open_gateway, rehearsal, sources, vendor_market, workbench
 from storage import schema
 from storage.engine import open_engine
 from storage.errors import OperatorError
@@ -57,13 +57,13 @@ async def _run(settings: Settings, server: Server, name: str) -> None:
         server,
         lambda: open_live_desk(server, name, start_equity=settings.start_equity, rehearsal=rehearsed),
     )
-    async with open_gateway(settings, desk) as gateway:
+    async with open_gateway(settings, desk) as gateway, vendor_market(settings, desk, rehearsed) as market:
         runtime = Runtime(
             server=server,
             desk=desk,
             parts=desk_parts(settings, desk.kind, gateway),
-            sources=sources(settings, rehearsed.pack if rehearsed else None),
-            bench=partial(workbench, settings, desk, rehearsed, gateway),
+            sources=sources(settings, rehearsed.pack if rehearsed else None, market, desk=name),
+            bench=partial(workbench, settings, desk, rehearsed, gateway, market),
             child=child_command(name),
         )
         telling = asyncio.create_task(tell_models(gateway))
@@ -88,20 +88,22 @@ async def _work(
 
     desk = await through_outages(server, look)
     engine = open_engine(conninfo, application=identity.name)
-    async with open_gateway(settings, desk) as gateway:
-        bench = partial(workbench, settings, desk, rehearsed, gateway)
-        executor = Executor(engine, bench, str(identity))
-        worker = Worker(conninfo, identity, queues, executor.carry_out)
+    try:
+        async with (
+            open_gateway(settings, desk) as gateway,
+            vendor_market(settings, desk, rehearsed) as market,
+        ):
+            bench = partial(workbench, settings, desk, rehearsed, gateway, market)
+            worker = Worker(conninfo, identity, queues, Executor(engine, bench, str(identity)).carry_out)
 
-        async def until(stop: asyncio.Event) -> None:
-            if lifeline:
-                watch_lifeline(sys.stdin, stop)
-            await worker.run(stop)
+            async def until(stop: asyncio.Event) -> None:
+                if lifeline:
+                    watch_lifeline(sys.stdin, stop)
+                await worker.run(stop)
 
-        try:
             await run_until_signalled(until)
-        finally:
-            await engine.dispose()
+    finally:
+        await engine.dispose()
 
 
 def _queues(words: str) -> list[Queue]:

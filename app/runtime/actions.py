@@ -19,7 +19,7 @@ from agents.trading.corporate import Applied, Refused, live_through, pending_aft
 from app.runtime.closing import close_trade
 from app.runtime.step import Step, StepResult, held
 from app.runtime.verdicts import verdict_of
-from storage.models import CorporateActionRow, Instrument, Position
+from storage.models import Approval, CorporateActionRow, Instrument, Position
 from storage.records import (
     ApprovalState,
     CashKind,
@@ -211,24 +211,24 @@ async def _void_entries(step: Step) -> list[str]:
         decision = pending_after(approval.symbol, since, approval.close)
         if decision.keep:
             continue
-        order = await step.ledger.entry_order(approval)
-        if order is None:
-            approval.state = ApprovalState.EXPIRED
-            approval.decision_reason = decision.reason
-            approval.effective_at = None  # nothing is left to take effect
-            step.database.add(
-                verdict_of(
-                    approval,
-                    VerdictVerb.EXPIRED,
-                    by="the desk",
-                    reason=decision.reason,
-                    now=step.wall_now,
-                )
-            )
-        elif order.state is OrderState.RESTING:
-            order.state = OrderState.SKIPPED
-            order.note = f"void: {decision.reason}"
-        else:
-            continue
-        reasons.append(decision.reason)
+        if await void_entry(step, approval, decision.reason):
+            reasons.append(decision.reason)
     return reasons
+
+
+async def void_entry(step: Step, approval: Approval, reason: str) -> bool:
+    """End an entry that is still to come, with the reason; False when there is nothing left to end."""
+    order = await step.ledger.entry_order(approval)
+    if order is None:
+        approval.state = ApprovalState.EXPIRED
+        approval.decision_reason = reason
+        approval.effective_at = None  # nothing is left to take effect
+        step.database.add(
+            verdict_of(approval, VerdictVerb.EXPIRED, by="the desk", reason=reason, now=step.wall_now)
+        )
+        return True
+    if order.state is OrderState.RESTING:
+        order.state = OrderState.SKIPPED
+        order.note = f"void: {reason}"
+        return True
+    return False

@@ -193,7 +193,7 @@ def _screen_row(step: Step, scan_id: UUID, row: Screened) -> ScreenerResult:
         symbol=row.symbol,
         asset_type=step.view.instruments[row.symbol].asset_type,
         filters_matched={result.name: asdict(result) for result in row.filters},
-        fundamental_snapshot={},
+        fundamental_snapshot=step.fundamentals.get(row.symbol, {}),
         technical_snapshot=technicals_json(row.technicals),
         composite_score=Decimal(str(row.score)),
         selected_for_watchlist=row.selected,

@@ -13,7 +13,7 @@ from app.runtime.book import earnings_date, index_now, ladder_at, return_over
 from app.runtime.closing import close_trade, sell, sold_part
 from app.runtime.step import Step, StepResult, held, stored
 from storage.memory import StoredBar
-from storage.models import Equity, LadderReading
+from storage.models import Equity, LadderReading, Position
 from storage.records import Rung, to_price
 
 
@@ -29,31 +29,8 @@ async def settle(step: Step) -> StepResult:
     closed: list[str] = []
     alive: list[OpenPosition] = []
     for row in await step.ledger.open_positions():
-        position = held(row)
-        bar = step.view.bars(row.symbol).on(step.session)
-        hold = _split_check(step, position, bar)
-        if hold is not None:
-            notes.append(f"{row.symbol} {'' if hold.is_released else 'stop held, '}{hold.reason}")
-        is_held_back = hold is not None and not hold.is_released
-        leaving = (_exit_in_doubt if is_held_back else _exit_of)(step, position, bar)
-        if leaving is None and not is_held_back:
-            leaving = await _before_earnings(step, position, bar)
-        if leaving is not None and leaving.shares == position.shares:
-            await sell(step, row, leaving, f"exit-{row.id}")
-            await close_trade(step, row, position, leaving)
-            closed.append(f"{row.symbol} {leaving.reason.replace('_', ' ')}")
-            continue
-        if leaving is not None:
-            await sell(step, row, leaving, f"part-{row.id}-{step.session}")
-            position = sold_part(row, position, leaving)
-            notes.append(
-                f"{row.symbol} sold {leaving.shares} of {leaving.shares + position.shares}: earnings"
-            )
-        if bar is not None and not is_held_back:
-            position = position.survive(bar)
-            row.low_since, row.high_since = position.low_since, position.high_since
-            row.last_close, row.last_session = position.last_close, position.last_session
-        alive.append(position)
+        left = await _meet(step, row, closed, notes)
+        alive += [] if left is None else [left]
     equity, ladder = await _mark(step, alive)
     if ladder.rung is not Rung.FULL:
         notes.append(f"ladder: {ladder.rung}")
@@ -64,6 +41,23 @@ async def settle(step: Step) -> StepResult:
     )
 
 
+async def settle_evening(step: Step) -> StepResult:
+    """Store the bars that came late, and run the exits of what was held without one; prices settled stay.
+
+    The account was marked without these exits; the next close marks what they left.
+    """
+    known = await step.memory.symbols_with_bar(step.session)
+    stored = await settle_late(step)
+    closed: list[str] = []
+    notes: list[str] = []
+    for row in await step.ledger.open_positions():
+        came = row.symbol not in known and step.view.bars(row.symbol).on(step.session) is not None
+        if came and row.entry_session <= step.session and row.last_session <= step.session:
+            await _meet(step, row, closed, notes)
+    told = [*closed, *notes]
+    return StepResult("; ".join([stored.summary, *told]), {**stored.figures, "exits": closed, "notes": notes})
+
+
 async def settle_late(step: Step) -> StepResult:
     """Store the session's bars that were not there when it settled; settled prices stay."""
     known = await step.memory.symbols_with_bar(step.session)
@@ -71,6 +65,33 @@ async def settle_late(step: Step) -> StepResult:
     late = [bar for bar in found if bar is not None]
     await step.memory.store_bars(late)
     return StepResult(f"{len(late)} late bars" if late else "no bar came late", {"bars": len(late)})
+
+
+async def _meet(step: Step, row: Position, closed: list[str], notes: list[str]) -> OpenPosition | None:
+    """Let a position meet the session's bar: what is left of it, None when it was sold."""
+    position = held(row)
+    bar = step.view.bars(row.symbol).on(step.session)
+    hold = _split_check(step, position, bar)
+    if hold is not None:
+        notes.append(f"{row.symbol} {'' if hold.is_released else 'stop held, '}{hold.reason}")
+    is_held_back = hold is not None and not hold.is_released
+    leaving = (_exit_in_doubt if is_held_back else _exit_of)(step, position, bar)
+    if leaving is None and not is_held_back:
+        leaving = await _before_earnings(step, position, bar)
+    if leaving is not None and leaving.shares == position.shares:
+        await sell(step, row, leaving, f"exit-{row.id}")
+        await close_trade(step, row, position, leaving)
+        closed.append(f"{row.symbol} {leaving.reason.replace('_', ' ')}")
+        return None
+    if leaving is not None:
+        await sell(step, row, leaving, f"part-{row.id}-{step.session}")
+        position = sold_part(row, position, leaving)
+        notes.append(f"{row.symbol} sold {leaving.shares} of {leaving.shares + position.shares}: earnings")
+    if bar is not None and not is_held_back:
+        position = position.survive(bar)
+        row.low_since, row.high_since = position.low_since, position.high_since
+        row.last_close, row.last_session = position.last_close, position.last_session
+    return position
 
 
 def _exit_of(step: Step, position: OpenPosition, bar: MarketBar | None) -> ExitFill | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 from typing import Protocol
 
@@ -16,6 +17,7 @@ from agents.market.bars import Bar as MarketBar
 from agents.market.bars import MarketView
 from agents.market.earnings import EarningsCalendar
 from agents.market.indicators import Technicals
+from agents.market.news.sources import News
 from agents.orchestrator import AgentOrchestrator
 from agents.roles.regime_detector import RegimeDetectorAgent
 from agents.trading.book import OpenPosition
@@ -24,6 +26,7 @@ from agents.trading.limits import Limits, Protections
 from agents.trading.policy import RegimePolicy
 from agents.trading.screener import ScreenResult, ScreenRules
 from agents.trading.setups import Setups
+from app.runtime.sources import PriceNow
 from storage.journal import Journal
 from storage.ledger import Ledger
 from storage.memory import AgentMemory, StoredBar
@@ -78,6 +81,9 @@ class Step:
     wall_now: datetime  # the wall's clock, for what humans did
     actions: Actions | None = None  # None: the desk's source does not know of any
     earnings: EarningsCalendar | None = None  # None: the desk has no source of such dates
+    prices: Mapping[str, PriceNow] = field(default_factory=dict)  # of what the slot looks at, while it trades
+    news: News | None = None  # None: nobody was asked for any
+    fundamentals: Mapping[str, Json] = field(default_factory=dict)  # key metrics and ratios by symbol
     attendance: Attendance = EVERYBODY
     missed_open: bool = False  # too late for orders that were to rest before this open
     verdicts_until: datetime | None = None  # wall clock; None where the desk itself asks and waits

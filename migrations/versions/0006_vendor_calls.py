@@ -34,7 +34,18 @@ FAULT = sa.Enum(
     create_constraint=True,
     length=24,
 )
-KINDS = ("led", "stepped_down", "caught_up", "rescued", "stop", "pause", "resume", "run_now", "rearm", "fault")
+KINDS = (
+    "led",
+    "stepped_down",
+    "caught_up",
+    "rescued",
+    "stop",
+    "pause",
+    "resume",
+    "run_now",
+    "rearm",
+    "fault",
+)
 
 
 def upgrade() -> None:

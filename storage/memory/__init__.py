@@ -11,6 +11,7 @@ from storage.memory.arguments import ArgumentMemory, ResolvedArgument, VoteCast
 from storage.memory.interactions import Interaction, InteractionMemory, InteractionRow, ModelSpend
 from storage.memory.market import MarketMemory, StoredBar
 from storage.memory.metrics import AgentDay, Measurement, MetricMemory
+from storage.memory.news import NewsMemory, ToldNews
 from storage.memory.patterns import (
     PastResults,
     PastTrade,
@@ -42,6 +43,7 @@ __all__ = [
     "Span",
     "StoredBar",
     "StoredThesis",
+    "ToldNews",
     "TradeRecord",
     "Unmeasured",
     "VixBucket",
@@ -51,6 +53,7 @@ __all__ = [
 
 class AgentMemory(
     MarketMemory,
+    NewsMemory,
     ScreenMemory,
     ArgumentMemory,
     TradeMemory,

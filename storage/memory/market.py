@@ -45,6 +45,19 @@ class MarketMemory(Part):
             ]
             await self._session.execute(insert(Instrument).values(rows).on_conflict_do_nothing())
 
+    async def describe_instruments(self, instruments: Sequence[Instrument]) -> None:
+        """Keep what a source says of symbols now, in place of what was known of them."""
+        for row in instruments:
+            new = insert(Instrument).values(
+                symbol=row.symbol,
+                name=row.name,
+                sector=row.sector,
+                industry=row.industry,
+                asset_type=row.asset_type,
+            )
+            said = {name: new.excluded[name] for name in ("name", "sector", "industry", "asset_type")}
+            await self._session.execute(new.on_conflict_do_update(index_elements=["symbol"], set_=said))
+
     async def store_bars(self, bars: Sequence[StoredBar]) -> None:
         """COPY settled bars in; psycopg.errors.UniqueViolation when one is there already."""
         pooled = await (await self._session.connection()).get_raw_connection()

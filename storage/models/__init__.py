@@ -21,7 +21,7 @@ from storage.models.learning import (
     SpendLimit,
     StrategyAdjustment,
 )
-from storage.models.market import Bar, CorporateActionRow, Instrument, ScreenerResult
+from storage.models.market import Bar, CorporateActionRow, Instrument, NewsRow, ScreenerResult, Watch
 from storage.models.runtime import AgentState, Leadership, Operation, ScheduledSlot, Worker
 from storage.models.trading import (
     Approval,
@@ -43,6 +43,7 @@ from storage.models.vendor import (
     VendorCacheRow,
     VendorCallRow,
     VendorKey,
+    VendorSeriesRow,
 )
 
 __all__ = [
@@ -65,6 +66,7 @@ __all__ = [
     "LadderReading",
     "Leadership",
     "LlmInteraction",
+    "NewsRow",
     "Operation",
     "Order",
     "ParameterVersion",
@@ -83,7 +85,9 @@ __all__ = [
     "VendorCacheRow",
     "VendorCallRow",
     "VendorKey",
+    "VendorSeriesRow",
     "Verdict",
     "Vote",
+    "Watch",
     "Worker",
 ]

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, DateTime, Index, SmallInteger, text
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    CheckConstraint,
+    Date,
+    DateTime,
+    Double,
+    Index,
+    SmallInteger,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -147,6 +157,26 @@ class VendorCacheRow(Base):
     body: Mapped[list[object] | None] = mapped_column(JSONB(none_as_null=True))
     fetched_at: Mapped[Instant]
     expires_at: Mapped[Instant]
+
+
+class VendorSeriesRow(Base):
+    """A symbol's daily bars as its source tells them now, all on one basis: arrays of one length.
+
+    A split changes every price before it, so the row is replaced whole. What a session settled at is in
+    `bars`.
+    """
+
+    __tablename__ = "vendor_series"
+
+    symbol: Mapped[str] = mapped_column(primary_key=True)
+    source: Mapped[str]
+    fetched_at: Mapped[Instant]
+    sessions: Mapped[list[date]] = mapped_column(ARRAY(Date))  # increasing
+    open: Mapped[list[float]] = mapped_column(ARRAY(Double))  # NaN where the source has none, as below
+    high: Mapped[list[float]] = mapped_column(ARRAY(Double))
+    low: Mapped[list[float]] = mapped_column(ARRAY(Double))
+    close: Mapped[list[float]] = mapped_column(ARRAY(Double))
+    volume: Mapped[list[float]] = mapped_column(ARRAY(Double))
 
 
 class QuotaPlan(Base):

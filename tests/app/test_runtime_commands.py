@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import os
 import sys
 import threading
 import time
@@ -13,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -38,7 +40,7 @@ from storage.records import (
 )
 from storage.schema import known_revisions
 from storage.server import EmbeddedDatabases
-from tests.app.test_command_errors import Said, Shell
+from tests.app.test_command_errors import Said, in_a_process
 from tests.storage import desk_builder as build
 from tests.storage.desk_builder import execute, scalar, terms, writing
 from tests.storage.test_schema import migrate
@@ -658,13 +660,14 @@ def test_settled_cash_is_told_from_what_is_still_to_come(here: Here, paper: str)
     assert "cash       80,000.00 dollars settled, 3,600.00 settles on 2018-01-30" in out
 
 
-def test_the_exit_codes_reach_the_shell(here: Here, paper: str, shared_home: Path) -> None:
-    shell = Shell(shared_home, here.databases, here.template)
-    assert shell.run("status").code == 3
+def test_the_exit_codes_reach_the_shell(here: Here, paper: str) -> None:
+    shell = partial(in_a_process, dict(os.environ))
+    assert shell("status").code == 3
     lead(paper, heartbeat_at=now() + timedelta(minutes=1))
-    assert shell.run("status", "--json").code == 0
-    assert "there is no agent 'nobody'; " in shell.refused("agents", "pause", "nobody")
-    told = " ".join(shell.run("status", "--help").out.split())
+    assert shell("status", "--json").code == 0
+    refused = shell("agents", "pause", "nobody")
+    assert (refused.code, refused.err.startswith("quorum: there is no agent 'nobody'; ")) == (2, True)
+    told = " ".join(shell("status", "--help").out.split())
     assert "Exit code 0: it is led (or replayed). 3: nobody leads it." in told
 
 
