@@ -35,7 +35,7 @@ from storage.plain import clean, span
 from storage.vendor_cache import VendorCache
 
 Value = TypeVar("Value")
-LABEL = 28
+LABEL = 34
 
 
 @dataclass(frozen=True)
@@ -205,14 +205,21 @@ def _figures(row: object) -> Mapping[str, object]:
 def _lines(answer: _Answer, now: datetime) -> Iterator[str]:
     if isinstance(answer.figures, list):
         for row in answer.figures:
-            yield "  ".join(f"{value}" for name, value in row.items() if name in SHOWN)
+            yield "  ".join(_in_words(value) for name, value in row.items() if name in SHOWN)
         yield f"{len(answer.figures)} found"
     else:
         for name, value in answer.figures.items():
-            yield f"{name:<{LABEL}}{value}"
+            yield f"{name:<{LABEL}}{_in_words(value)}"
     age = f", {span((now - answer.as_of).total_seconds())} old" if answer.as_of else ""
     note = f"; {answer.note}" if answer.note else ""
     yield f"from {answer.source}{age}{' (STALE)' if answer.stale else ''}{note}"
+
+
+def _in_words(value: object) -> str:
+    """A figure as a person reads it; --json has all its digits."""
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:,.0f}" if value.is_integer() else f"{value:,.4f}".rstrip("0").rstrip(".")
 
 
 SHOWN = ("symbol", "company_name", "sector", "market_cap", "price", "beta")
