@@ -188,33 +188,28 @@ def test_a_desk_made_by_the_first_schema_keeps_every_row(history: str) -> None:
     assert (desk["clock_speed"], desk["clock_from"], desk["clock_anchor"]) == (1, None, None)
     fresh = {"late_s": 0, "attempts": 1, "worker": "", "epoch": None, "asked_by": None, "queued_at": None}
     assert all({name: run[name] for name in fresh} == fresh for run in new["runs"])
-    assert (
-        {table for table in new if table not in old}
-        == {
-            "news_items",
-            "vendor_series",
-            "watchlist",
-        }
-        == {
-            "agent_measurements",
-            "agent_states",
-            "call_reservations",
-            "corporate_actions",
-            "entitlements",
-            "ladder_readings",
-            "leadership",
-            "operations",
-            "quota_plans",
-            "quota_resets",
-            "rearms",
-            "schedule",
-            "vendor_blocks",
-            "vendor_cache",
-            "vendor_calls",
-            "vendor_keys",
-            "workers",
-        }
-    )
+    assert {table for table in new if table not in old} == {
+        "agent_measurements",
+        "agent_states",
+        "call_reservations",
+        "corporate_actions",
+        "entitlements",
+        "ladder_readings",
+        "leadership",
+        "news_items",
+        "operations",
+        "quota_plans",
+        "quota_resets",
+        "rearms",
+        "schedule",
+        "vendor_blocks",
+        "vendor_cache",
+        "vendor_calls",
+        "vendor_keys",
+        "vendor_series",
+        "watchlist",
+        "workers",
+    }
     assert not any(new[table] for table in new if table not in old)
     with Desk(history) as read:
         taken = read.snapshot()
