@@ -15,6 +15,7 @@ from storage.quota_snapshot import (
     BlockRow,
     CallCount,
     EntitlementRow,
+    FaultRow,
     KeyUse,
     PlannedSlotRow,
     QuotaRow,
@@ -38,6 +39,7 @@ def read_quota(connection: Connection) -> QuotaRow | None:
         by_priority=tuple(CallCount(name=priority_name(row.priority), calls=row.calls) for row in counted),
         blocks=fetch_all(connection, BlockRow, _BLOCKS, window),
         planned=tuple(_planned(row) for row in plan.slots) if plan else (),
+        faults=fetch_all(connection, FaultRow, _FAULTS, window),
     )
 
 
@@ -157,6 +159,12 @@ _BLOCKS = """
     select fault, note, refused_at, until from vendor_blocks
      where key_fingerprint = %(key)s and ended_at is null
      order by until desc nulls first, fault
+"""
+
+_FAULTS = """
+    select endpoint, symbol, fault, note, settled_at from vendor_calls
+     where key_fingerprint = %(key)s and admitted_at > %(since)s and fault is not null
+     order by settled_at desc, id desc limit 5
 """
 
 _PLAN = "select slots from quota_plans where key_fingerprint = %(key)s"

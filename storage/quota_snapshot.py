@@ -28,6 +28,17 @@ class BlockRow:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FaultRow:
+    """An answer of the last 24 hours that was not used; what was good before is kept in its place."""
+
+    endpoint: str
+    symbol: str | None
+    fault: CallFault
+    note: str  # what is wrong with it, or the vendor's own words, cleaned
+    settled_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
 class PlannedSlotRow:
     """What a slot will ask at one priority."""
 
@@ -79,6 +90,7 @@ class QuotaRow(KeyUse):
     by_priority: tuple[CallCount, ...]  # the most urgent first
     blocks: tuple[BlockRow, ...]  # the longest first
     planned: tuple[PlannedSlotRow, ...]  # in the order they are due
+    faults: tuple[FaultRow, ...] = ()  # the last few answers that were refused, latest first
 
     @property
     def left(self) -> int:

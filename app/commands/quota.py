@@ -123,6 +123,10 @@ def _lines(name: str, quota: QuotaRow, use: QuotaUse) -> Iterator[str]:
     if quota.oldest_fresh_at is not None:
         oldest = f", the oldest {span((quota.as_of - quota.oldest_fresh_at).total_seconds())} old"
     yield _row("cache", f"{quota.cached_fresh} fresh answers{oldest}, {quota.cached_stale} stale")
+    for number, fault in enumerate(quota.faults):
+        what = f"{fault.endpoint} {fault.symbol or ''}".strip()
+        told = f"{_at(fault.settled_at)}  {what}: {fault.fault}, {fault.note}"
+        yield _row("not used" if number == 0 else "", told)
     for label, counts in (
         ("priority", quota.by_priority),
         ("job", use.by_job),

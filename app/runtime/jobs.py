@@ -135,12 +135,14 @@ class Executor:
             if current.state is not RunState.RUNNING:
                 return
             why_not = await self._why_not(database, current, roster)
-            if why_not or market is None:
-                result = StepResult(why_not or "what stood against it a moment ago is gone", {})
+            if why_not:
+                result = StepResult(why_not, {})
+            elif market is None:
+                raise RuntimeError("what stood against it a moment ago is gone")
             else:
                 result = await STEPS[run.slot](await self._step(database, bench, run, roster, market))
                 result = _with_market(result, market)
-            current.state = RunState.SKIPPED if why_not or market is None else RunState.DONE
+            current.state = RunState.SKIPPED if why_not else RunState.DONE
             current.summary, current.result = storable(result.summary), result.figures
             current.seconds = time.perf_counter() - started
             current.finished_at = datetime.now(UTC)

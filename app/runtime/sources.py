@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Protocol
@@ -125,5 +125,5 @@ class Sources:
             return Market(view=MarketView(session, {}, {}))
         found = await self.market.ready(slot, session)
         if Need.CORPORATE_ACTIONS in self.lacking:
-            return Market(**{**vars(found), "actions": None})
+            return replace(found, actions=None)
         return found

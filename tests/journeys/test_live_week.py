@@ -86,10 +86,9 @@ def test_a_week_of_the_runtime_keeps_to_the_quota_and_decides_on_good_data() -> 
 
 def report(desk: Desk, days: list[date], said: str) -> None:
     calls = calls_of(desk.conninfo)
-    values = assert_decided_on_good_data(desk.conninfo)
     states = {row["state"]: row["n"] for row in desk.ask("select state, count(*) as n from runs group by 1")}
-    print(f"\n{calls}\n{states}; {values} values read")  # noqa: T201
-    print(unwell(desk))  # noqa: T201
+    print(f"\n{calls}\n{states}\n{unwell(desk)}")  # noqa: T201
+    print(f"{assert_decided_on_good_data(desk.conninfo)} values read")  # noqa: T201
     assert KEY not in said
     assert calls.faults == 0
     assert calls.fullest <= 250

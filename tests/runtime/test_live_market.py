@@ -88,6 +88,10 @@ async def test_a_bad_answer_is_refused_with_its_reason_and_the_last_good_bars_st
     assert await newest(stage, KO) == MONDAY and await newest(stage, MSFT) == TUESDAY
     stored = await stage.rows("select distinct fault, note <> '' from vendor_calls where fault is not null")
     assert stored == [(fault, True)]
+    with Desk(stage.conninfo) as desk:
+        shown = desk.snapshot()
+    assert shown is not None and shown.quota is not None
+    assert (shown.quota.faults[0].symbol, shown.quota.faults[0].fault) == (KO, fault)
     assert any("KO" in what for what in result["market"]["missing"])  # type: ignore[index]
     assert not await stage.rows("select 1 from bars where symbol = 'KO' and session = %s", TUESDAY)
     stage.vendor.faults.clear()

@@ -71,6 +71,11 @@ def quota_details(quota: QuotaRow, width: int) -> Iterator[Line]:
     if quota.oldest_fresh_at is not None:
         oldest = f", the oldest {left((quota.as_of - quota.oldest_fresh_at).total_seconds())} old"
     yield labelled("cache", f"{quota.cached_fresh} fresh{oldest}, {quota.cached_stale} stale")
+    for fault in quota.faults:
+        said = outside(
+            f"{fault.endpoint} {fault.symbol or ''}: {fault.fault.value.replace('_', ' ')}, {fault.note}"
+        )
+        yield labelled("refused", f"{_when(fault.settled_at, quota)} ", said)
     to_come = [row for row in quota.planned if row.due_at >= quota.as_of]
     if to_come:
         yield line()

@@ -116,6 +116,7 @@ class Telling:
     ) -> Market:
         """Raises MarketNotReady where a run must not go without what is missing."""
         run = _Run(slot, session, names, failures, shelf)
+        began = self._clock.now()  # everything told was good then, or later
         actions, splits = await self._actions(run)
         prices = await self._prices(run)
         view = MarketView(session, {}, {})
@@ -133,7 +134,7 @@ class Telling:
             news=news,
             fundamentals=fundamentals,
             missing=(*run.missing, *_why(failures)),
-            figures={"at": self._clock.now().isoformat(), "told": run.data},
+            figures={"at": began.isoformat(), "told": run.data},
         )
 
     # -- bars ------------------------------------------------------------------------------------------------

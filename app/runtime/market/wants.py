@@ -137,20 +137,23 @@ def plan_for(
 ) -> CallPlan:
     """The calls of this slot, and of every slot to the end of the next session, by what there is room for.
 
-    What is good for days is asked by the first slot that wants it; what that must defer, by the last one.
+    What is good for days, or for the rest of its day, is asked by the first slot that finds it expired; what
+    that must defer, by the last one.
     """
     slots = [(slot, session, now), *_to_come(slot, session, now)]
-    seen: set[tuple[date | None, Wanted]] = set()
+    asked: set[tuple[str, str, date | None]] = set()
     wants: list[SlotWant] = []
     for each, day, due in slots:
-        settled = last_settled(due) >= day
         fresh = []
-        for want in wanted(each, names, settled=settled):
-            once = (None if want[1] in SLOW else day if want[1] == BARS else date.max, want)
-            if once not in seen:
-                fresh.append(want)
-            if once[0] != date.max:
-                seen.add(once)
+        for want in wanted(each, names, settled=last_settled(due) >= day):
+            _, endpoint, symbol = want
+            name = (endpoint, symbol, day if endpoint == BARS else None)
+            if name in asked:
+                continue
+            fresh.append(want)
+            kept = shelf(endpoint, symbol)
+            if endpoint in (BARS, *SLOW) and (kept is None or kept.expires_at <= due):
+                asked.add(name)
         wants += _slot_wants(each, day, due, fresh, shelf, standing)
     first = _plan(now, wants, standing)
     put_off = [(part.priority, item.ask) for part in first.slots for item in part.deferred]
