@@ -53,6 +53,11 @@ class RehearsalSettings(BaseModel):
     )
     first: date | None = Field(None, description="First session of the rehearsal, as YYYY-MM-DD")
     speed: float = Field(300.0, ge=1, le=3600, description="Rehearsed seconds a second")
+    models: bool = Field(
+        False,
+        description="Whether a HISTORY desk may ask models, which costs money; for tests against a stand-in "
+        "at ANTHROPIC_BASE_URL, since a model knows how history went on",
+    )
 
 
 class Settings(BaseSettings):

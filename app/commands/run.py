@@ -19,7 +19,7 @@ from app.runtime.outage import through_outages
 from app.runtime.runtime import Runtime
 from app.runtime.worker import Worker
 from app.settings import Settings, load_settings
-from app.wiring import desk_parts, open_gateway, rehearsal, sources, workbench
+from app.wiring import desk_parts, open_models, rehearsal, sources, workbench
 from storage import schema
 from storage.engine import open_engine
 from storage.errors import OperatorError
@@ -57,16 +57,16 @@ async def _run(settings: Settings, server: Server, name: str) -> None:
         server,
         lambda: open_live_desk(server, name, start_equity=settings.start_equity, rehearsal=rehearsed),
     )
-    async with open_gateway(settings, desk) as gateway:
+    async with open_models(settings, desk.kind, desk.conninfo) as models:
         runtime = Runtime(
             server=server,
             desk=desk,
-            parts=desk_parts(settings, desk.kind, gateway),
+            parts=desk_parts(settings, desk.kind, models),
             sources=sources(settings, rehearsed.pack if rehearsed else None),
-            bench=partial(workbench, settings, desk, rehearsed, gateway),
+            bench=partial(workbench, settings, desk, rehearsed, models),
             child=child_command(name),
         )
-        telling = asyncio.create_task(tell_models(gateway))
+        telling = asyncio.create_task(tell_models(models.gateway if models else None))
         try:
             await run_until_signalled(runtime.run)
         finally:
@@ -88,8 +88,8 @@ async def _work(
 
     desk = await through_outages(server, look)
     engine = open_engine(conninfo, application=identity.name)
-    async with open_gateway(settings, desk) as gateway:
-        bench = partial(workbench, settings, desk, rehearsed, gateway)
+    async with open_models(settings, desk.kind, desk.conninfo) as models:
+        bench = partial(workbench, settings, desk, rehearsed, models)
         executor = Executor(engine, bench, str(identity))
         worker = Worker(conninfo, identity, queues, executor.carry_out)
 

@@ -193,11 +193,18 @@ class MetricMemory(Part):
             select(
                 LlmInteraction.agent_name,
                 func.sum(LlmInteraction.cost_usd),
-                cast(func.count().filter(LlmInteraction.success), Float)
+                cast(func.count().filter(LlmInteraction.success.is_(True)), Float)
                 / func.nullif(func.count().filter(ended), 0),
                 cast(func.avg(LlmInteraction.latency_ms), Float),
             )
             .where(case((named.is_(None), day == session), else_=named == session))
             .group_by(LlmInteraction.agent_name)
         )
-        return {agent: _Calls(Decimal(cost), success, latency) for agent, cost, success, latency in rows}
+        return {
+            agent: _Calls(
+                Decimal(cost),
+                None if success is None else float(success),
+                None if latency is None else float(latency),
+            )
+            for agent, cost, success, latency in rows
+        }

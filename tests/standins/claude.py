@@ -23,6 +23,7 @@ from random import Random
 from typing import Any
 
 from tests.standins.answers import answer_for
+from tests.standins.hostile import hostile_answer
 from tests.standins.http import HttpRequest, HttpResponse, InThread, json_response, serve
 
 # Dollars a million tokens, read from the vendor's page and not from the library the desk uses.
@@ -80,6 +81,7 @@ MESSAGES = (
     "plain usage",
     "more than bound",
     "connection cut",
+    "hostile",
     *STOPS,
 )
 SCENARIOS = (*MESSAGES, *ERRORS, *BODIES)
@@ -173,6 +175,8 @@ class ClaudeStandIn:
         text = json.dumps(drawn) if schema else "Good evening."
         stop, details = "end_turn", None
         match scenario:
+            case "hostile" if schema:
+                text = hostile_answer(schema, body["messages"])
             case "bad JSON":
                 text = text[:-1] + ", }"
             case "wrong JSON":
