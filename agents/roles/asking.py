@@ -91,6 +91,10 @@ class ModelAgent(BaseAgent[ContextT, VerdictT], Generic[ContextT, VerdictT, Answ
     ) -> Heeded[VerdictT]:
         """The decision after a valid answer. Whatever it says, no risk is widened by it."""
 
+    def noticed(self, context: ContextT) -> tuple[str, ...]:
+        """What code sees in the context before anybody is asked; it stands among the flags."""
+        return ()
+
     def stated_by_rules(self, context: ContextT, rules: VerdictT) -> tuple[Figure, ...]:
         """The numbers the rules' decision names."""
         return ()
@@ -100,6 +104,11 @@ class ModelAgent(BaseAgent[ContextT, VerdictT], Generic[ContextT, VerdictT, Answ
 
     async def answer(self, context: ContextT) -> Answered[VerdictT]:
         """Raises sqlalchemy.exc.DBAPIError while the ledger of model calls is away."""
+        answered = await self._answer(context)
+        flags = tuple(dict.fromkeys((*self.noticed(context), *answered.origin.flags)))
+        return Answered(answered.outcome, replace(answered.origin, flags=flags))
+
+    async def _answer(self, context: ContextT) -> Answered[VerdictT]:
         rules = self.by_rules(context)
         brief = self.brief(context, rules) if self._models is not None else None
         if self._models is None or brief is None:
@@ -120,14 +129,7 @@ class ModelAgent(BaseAgent[ContextT, VerdictT], Generic[ContextT, VerdictT, Answ
             )
         )
         if isinstance(asked, NoAnswer):
-            suspicious = self.reads_strangers and asked.why is Why.REFUSED
-            origin = Origin(
-                source=f"{RULES}: {asked.why}",
-                interaction_id=asked.interactions[-1] if asked.interactions else None,
-                cost_usd=asked.cost_usd,
-                flags=(INJECTION,) if suspicious else (),
-            )
-            return self._ruled(context, rules, origin)
+            return self._ruled(context, rules, self._unanswered(asked))
         facts = Facts(brief.facts, days=(brief.session,))
         heeded = self.heed(context, rules, cast("AnswerT", asked.value), facts)
         unverified = sum(not figure.grounded for figure in heeded.figures)
@@ -142,6 +144,16 @@ class ModelAgent(BaseAgent[ContextT, VerdictT], Generic[ContextT, VerdictT, Answ
                 flags=(*heeded.flags, *struck),
                 note=heeded.note,
             ),
+        )
+
+    def _unanswered(self, none: NoAnswer) -> Origin:
+        """Whose the decision is then: the rules', and why."""
+        suspicious = self.reads_strangers and none.why is Why.REFUSED
+        return Origin(
+            source=f"{RULES}: {none.why}",
+            interaction_id=none.interactions[-1] if none.interactions else None,
+            cost_usd=none.cost_usd,
+            flags=(INJECTION,) if suspicious else (),
         )
 
     def _ruled(self, context: ContextT, rules: VerdictT | Abstention, origin: Origin) -> Answered[VerdictT]:

@@ -1,8 +1,10 @@
 """The news analyst: what was written about a symbol, and which way it leans."""
 
+import re
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
+from itertools import islice
 from typing import Annotated
 
 from pydantic import Field
@@ -18,6 +20,16 @@ from storage.records import AgentName, ThesisKind
 
 MOST_ITEMS = 12
 TEXT_LONGEST = 600  # characters of an item that are sent
+
+# What no article says to its readers. A model may be fooled by the rest, and is asked to notice it too.
+INSTRUCTS = re.compile(
+    r"(?i)\b(?:ignore|disregard|forget|override)\b.{0,40}\b(?:instruction|prompt|rule|guideline|above|previous)"
+    r"|\b(?:system|developer) (?:prompt|message)\b|\bjailbreak|\binjection_suspected\b"
+    r"|\byou are (?:now )?(?:an? |the )?(?:ai|assistant|language model|agent|claude|chatgpt)\b"
+    r"|\b(?:answer|respond|reply|output) (?:only )?with\b.{0,20}[{\"\[]"
+    r"|</?(?:system|instructions?|tool_result)\b"
+    r"|[\"{]\s*\"?(?:thesis|confidence|stance|verdict)\"?\s*:"
+)
 
 
 class Catalyst(StrEnum):
@@ -73,6 +85,9 @@ class NewsAnalystAgent(ModelAgent[NewsContext, NewsReading, NewsAnswer]):
     answer_type = NewsAnswer
     reads_strangers = True
 
+    def noticed(self, context: NewsContext) -> tuple[str, ...]:
+        return (INJECTION,) if any(map(_instructs, context.items or ())) else ()
+
     def by_rules(self, context: NewsContext) -> NewsReading | Abstention:
         """Always an abstention, with the reason."""
         if context.items is None:
@@ -83,7 +98,8 @@ class NewsAnalystAgent(ModelAgent[NewsContext, NewsReading, NewsAnswer]):
 
     def brief(self, context: NewsContext, rules: NewsReading | Abstention) -> Brief | None:
         """One block an item, each a stranger's text."""
-        if not context.items:
+        items = _readable(context)
+        if not items:
             return None
         return Brief(
             symbol=context.symbol,
@@ -93,9 +109,9 @@ class NewsAnalystAgent(ModelAgent[NewsContext, NewsReading, NewsAnswer]):
                     name="question",
                     source="the desk",
                     as_of=context.session,
-                    content={"symbol": context.symbol, "items": len(context.items[:MOST_ITEMS])},
+                    content={"symbol": context.symbol, "items": len(items)},
                 ),
-                *(_block(number, item) for number, item in enumerate(context.items[:MOST_ITEMS], 1)),
+                *(_block(number, item) for number, item in enumerate(items, 1)),
             ),
         )
 
@@ -103,7 +119,7 @@ class NewsAnalystAgent(ModelAgent[NewsContext, NewsReading, NewsAnswer]):
         self, context: NewsContext, rules: NewsReading | Abstention, answer: NewsAnswer, facts: Facts
     ) -> Heeded[NewsReading]:
         """The reasoning is the desk's own words: none of the model's are taken over."""
-        read = len((context.items or ())[:MOST_ITEMS])
+        read = len(_readable(context))
         cited = sorted({number for number in answer.items if 1 <= number <= read})
         on = f", on {', '.join(map(str, cited))}" if cited else ""
         reading = NewsReading(
@@ -121,6 +137,16 @@ class NewsAnalystAgent(ModelAgent[NewsContext, NewsReading, NewsAnswer]):
             ),
         )
         return Heeded(reading, flags=(INJECTION,) if answer.injection_suspected else ())
+
+
+def _readable(context: NewsContext) -> tuple[NewsItem, ...]:
+    """The latest pieces, without those that seem to instruct whoever reads them: no model sees these."""
+    harmless = (item for item in context.items or () if not _instructs(item))
+    return tuple(islice(harmless, MOST_ITEMS))
+
+
+def _instructs(item: NewsItem) -> bool:
+    return INSTRUCTS.search(f"{item.title}\n{item.text}") is not None
 
 
 def _block(number: int, item: NewsItem) -> DataBlock:
