@@ -46,7 +46,7 @@ class Saying(ClaudeStandIn):
         super().__init__()
         self._answer = json.dumps(answer)
 
-    def _text(self, body: object) -> str:
+    def says(self, body: object) -> str:
         return self._answer
 
 

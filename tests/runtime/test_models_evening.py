@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import json
+import re
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -12,6 +15,7 @@ from agents.roles.asking import Models
 from app.runtime.prompts import StoredPrompts
 from app.settings import Settings
 from app.wiring import desk_parts
+from storage.desk import Desk
 from storage.records import DeskKind, RunState, Slot
 from tests.llm.desk import asking, counted
 from tests.runtime.stage import FIRST, SECOND, Stage
@@ -27,6 +31,17 @@ TERMS = """
     select symbol, max_shares, max_risk, stop, target, max_entry
       from approvals where created_session = %s order by symbol
 """
+
+
+class Agreeable(ClaudeStandIn):
+    """A model that is for whatever shows."""
+
+    def says(self, body: Mapping[str, Any]) -> str:
+        answer = json.loads(super().says(body))
+        offered = re.search(r'"setup": "(\w+)"', str(body["messages"]))
+        likes = {"thesis": "bullish", "objection": "none", "scale": 1.0, "tuning": []}
+        likes |= {"setup": offered[1]} if offered else {}
+        return json.dumps(answer | {name: value for name, value in likes.items() if name in answer})
 
 
 @asynccontextmanager
@@ -50,7 +65,7 @@ async def sources(stage: Stage, session: object) -> set[str]:
 
 
 async def test_every_vote_names_its_model_and_the_call_that_answered(stage: Stage) -> None:
-    with ClaudeStandIn() as claude:
+    with Agreeable() as claude:
         async with asked_on(stage, claude.url) as desk:
             run = await desk.play(FIRST, *EVENING)
             assert run.state is RunState.DONE
@@ -73,12 +88,29 @@ async def test_every_vote_names_its_model_and_the_call_that_answered(stage: Stag
             metrics = await stage.rows("select agent_name, cost_usd, success_rate from agent_metrics")
             assert sum(row[1] for row in metrics) == claude.bill
             assert {row[2] for row in metrics if row[1]} == {1.0}
+            with Desk(stage.conninfo) as screen:
+                snapshot = screen.snapshot()
+                assert snapshot is not None and snapshot.regime is not None
+                assert snapshot.regime.comment == comment
+                assert snapshot.spend.decisions >= len(snapshot.pending) > 0
+                assert 0 < (snapshot.spend.per_decision_usd or 0) * snapshot.spend.decisions < claude.bill
+                for card in snapshot.pending:
+                    exchanges = screen.exchanges(card.id)
+                    by_model = {vote.agent: vote.cost_usd for vote in card.votes if vote.cost_usd is not None}
+                    assert {row.agent: row.cost_usd for row in exchanges} == by_model != {}
+                    assert all(row.asked in claude.asked and row.prompt_version == 1 for row in exchanges)
+                    assert {heading for heading, _ in exchanges[0].parts} == {
+                        "system",
+                        "instruction",
+                        "data",
+                        "answer",
+                    }
             figures = await stage.rows("select name from agent_measurements where agent_name = 'research'")
             assert {"numbers stated", "numbers struck"} <= {row[0] for row in figures}
 
 
 async def test_work_that_is_done_again_is_not_paid_again(stage: Stage) -> None:
-    with ClaudeStandIn() as claude:
+    with Agreeable() as claude:
         async with asked_on(stage, claude.url) as desk:
             await desk.play(FIRST, *EVENING)
             first, calls, bill = await stage.rows(VOTES, FIRST), len(claude.asked), claude.bill

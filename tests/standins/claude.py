@@ -176,7 +176,7 @@ class ClaudeStandIn:
     def _said(self, body: Mapping[str, Any], scenario: str, *, batched: bool = False) -> dict[str, Any]:
         """A message, billed."""
         schema = body.get("output_config", {}).get("format", {}).get("schema")
-        text = self._text(body)
+        text = self.says(body)
         stop, details = "end_turn", None
         match scenario:
             case "hostile" if schema:
@@ -214,7 +214,7 @@ class ClaudeStandIn:
             del message["usage"]
         return message
 
-    def _text(self, body: Mapping[str, Any]) -> str:
+    def says(self, body: Mapping[str, Any]) -> str:
         """What a model in good order says."""
         schema = body.get("output_config", {}).get("format", {}).get("schema")
         if not schema:
