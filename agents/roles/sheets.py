@@ -22,7 +22,7 @@ _UNITS = {
     **dict.fromkeys(("rsi14", "rsi2", "volume_ratio"), Unit.RATIO),
     **dict.fromkeys(("return_21d", "return_126d", "gap"), Unit.FRACTION),
 }
-_FUNDAMENTALS = {
+FUNDAMENTALS = {
     **dict.fromkeys(
         (
             "net_profit_margin",
@@ -96,7 +96,7 @@ def technicals_sheet(symbol: str, readings: Technicals) -> Sheet:
 def fundamentals_sheet(dossier: Dossier, as_of: date) -> Sheet | None:
     """A company's fundamentals of the trailing twelve months; None where nothing is known."""
     figures: dict[str, tuple[float | None, Unit]] = {}
-    for name, unit in _FUNDAMENTALS.items():
+    for name, unit in FUNDAMENTALS.items():
         values = (getattr(source, name, None) for source in (dossier.ratios, dossier.metrics))
         figures[name] = (next((value for value in values if value is not None), None), unit)
     if all(value is None for value, _ in figures.values()):
