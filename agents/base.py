@@ -1,4 +1,4 @@
-"""The contract every agent keeps, whoever answers: rules today, a model behind the same door later."""
+"""The contract every agent keeps, whoever answers: rules, or a model before them (agents/roles/asking.py)."""
 
 import asyncio
 import time
@@ -6,8 +6,11 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, ClassVar, Generic, TypeVar
+from uuid import UUID
 
+from agents.grounding import Figure
 from storage.records import AgentName, Stance, ThesisKind
 
 ContextT = TypeVar("ContextT")
@@ -34,13 +37,42 @@ class Abstention:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Origin:
+    """Who answered, and on what.
+
+    `source` is a model's name, "rules", or "rules: budget" where a model was to be asked and why it was not.
+    `interaction_id` is the call to read; `figures` are the numbers stated, `flags` what was noticed about the
+    answer, `note` what a model said that decides nothing.
+    """
+
+    source: str = RULES
+    interaction_id: UUID | None = None
+    cost_usd: Decimal = Decimal(0)
+    figures: tuple[Figure, ...] = ()
+    flags: tuple[str, ...] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Answered(Generic[VerdictT]):
+    """What was decided, and who decided it on what."""
+
+    outcome: VerdictT | Abstention
+    origin: Origin
+
+
+@dataclass(frozen=True, kw_only=True)
 class Report(Generic[VerdictT]):
-    """What an agent answered, who answered ("rules" or a model's name) and how long it took."""
+    """What an agent answered, who answered and how long it took."""
 
     agent: AgentName
     outcome: VerdictT | Abstention
-    source: str
+    origin: Origin
     latency_ms: float
+
+    @property
+    def source(self) -> str:
+        return self.origin.source
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,10 +82,14 @@ class Vote:
     agent: AgentName
     stance: Stance
     conviction: float | None
-    source: str
     reason: str
     latency_ms: float
+    origin: Origin = Origin()
     veto_only: bool = False
+
+    @property
+    def source(self) -> str:
+        return self.origin.source
 
 
 class Attendance:
@@ -86,21 +122,27 @@ class BaseAgent(ABC, Generic[ContextT, VerdictT]):
     async def execute(self, context: ContextT) -> VerdictT | Abstention:
         """Decide on the context alone; raise AgentUnavailable when there is nobody to decide."""
 
+    async def answer(self, context: ContextT) -> Answered[VerdictT]:
+        """The decision of `execute`, and whose it is."""
+        return Answered(await self.execute(context), Origin(source=self.source))
+
     async def run(
         self, context: ContextT, *, symbol: str = "", attendance: Attendance = EVERYBODY
     ) -> Report[VerdictT]:
-        """Execute and measure; AgentUnavailable becomes an abstention, any other exception surfaces."""
+        """Answer and measure; AgentUnavailable becomes an abstention, any other exception surfaces."""
         started = self._timer()
-        outcome: VerdictT | Abstention
+        answered: Answered[VerdictT]
         try:
             if away := attendance.paused(self.name):
                 raise AgentUnavailable(away)
             async with attendance.working(self.name, symbol):
-                outcome = await self.execute(context)
+                answered = await self.answer(context)
         except AgentUnavailable as unavailable:
-            outcome = Abstention(str(unavailable))
+            answered = Answered(Abstention(str(unavailable)), Origin(source=self.source))
         latency_ms = (self._timer() - started) * 1000
-        return Report(agent=self.name, outcome=outcome, source=self.source, latency_ms=latency_ms)
+        return Report(
+            agent=self.name, outcome=answered.outcome, origin=answered.origin, latency_ms=latency_ms
+        )
 
 
 async def together(*asked: Coroutine[None, None, Any]) -> list[Any]:

@@ -6,6 +6,8 @@ from datetime import date
 
 from agents.base import EVERYBODY, Abstention, Attendance, BaseAgent, Report, Vote, stance_of, together
 from agents.consensus import Consensus, ConsensusRules, decide
+from agents.grounding import contradictions
+from agents.market.company import NOTHING_KNOWN, Dossier
 from agents.pool import PoolState
 from agents.roles.news_analyst import NewsContext, NewsReading
 from agents.roles.research import ResearchContext, ResearchThesis
@@ -57,6 +59,7 @@ class Briefing:
     consensus: ConsensusRules = field(default_factory=ConsensusRules)
     base_rates: Mapping[SetupType, float] = field(default_factory=dict)
     pool: PoolState | None = None
+    dossiers: Mapping[str, Dossier] = field(default_factory=dict)  # by symbol, where there is a source
     attendance: Attendance = EVERYBODY
 
 
@@ -88,6 +91,11 @@ class Deliberation:
     @property
     def risky(self) -> bool:
         return bool(self.risky_reasons)
+
+    @property
+    def contradictions(self) -> tuple[str, ...]:
+        """Figures that two agents tell differently."""
+        return contradictions({vote.agent.value: vote.origin.figures for vote in self.votes})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,13 +154,20 @@ class AgentOrchestrator:
 
     async def _ask(self, candidate: Screened, briefing: Briefing) -> _Round:
         symbol, technicals, attendance = candidate.symbol, candidate.technicals, briefing.attendance
+        dossier = briefing.dossiers.get(symbol, NOTHING_KNOWN)
         research, news, strategy = await together(
             self._research.run(
-                ResearchContext(symbol=symbol, technicals=technicals, direction=briefing.direction),
+                ResearchContext(
+                    symbol=symbol, technicals=technicals, direction=briefing.direction, dossier=dossier
+                ),
                 symbol=symbol,
                 attendance=attendance,
             ),
-            self._news.run(NewsContext(symbol=symbol), symbol=symbol, attendance=attendance),
+            self._news.run(
+                NewsContext(symbol=symbol, session=technicals.session, items=dossier.news),
+                symbol=symbol,
+                attendance=attendance,
+            ),
             self._strategy.run(
                 StrategyContext(
                     symbol=symbol,
@@ -272,7 +287,7 @@ def _view_vote(report: Report[ResearchThesis] | Report[NewsReading]) -> Vote:
         agent=report.agent,
         stance=Stance.ABSTAIN if isinstance(view, Abstention) else stance_of(view.thesis),
         conviction=None if isinstance(view, Abstention) else view.confidence / 100,
-        source=report.source,
+        origin=report.origin,
         reason=view.reason if isinstance(view, Abstention) else view.reasoning,
         latency_ms=report.latency_ms,
     )
@@ -284,7 +299,7 @@ def _strategy_vote(report: Report[StrategyVerdict]) -> Vote:
         agent=report.agent,
         stance=Stance.ABSTAIN if isinstance(verdict, Abstention) else verdict.stance,
         conviction=None if isinstance(verdict, Abstention) else verdict.conviction,
-        source=report.source,
+        origin=report.origin,
         reason=verdict.reason if isinstance(verdict, Abstention) else verdict.reasoning,
         latency_ms=report.latency_ms,
     )
@@ -302,7 +317,7 @@ def _risk_vote(report: Report[RiskVerdict]) -> Vote:
         agent=report.agent,
         stance=stance,
         conviction=None,
-        source=report.source,
+        origin=report.origin,
         reason=reason,
         latency_ms=report.latency_ms,
         veto_only=True,

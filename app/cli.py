@@ -8,6 +8,7 @@ from typing import Annotated, cast
 
 import typer
 
+from app.cli_ask import asking
 from app.cli_memory import memory
 from app.cli_options import (
     REFUSED,
@@ -44,6 +45,7 @@ app.add_typer(db, name="db")
 app.add_typer(agents, name="agents")
 app.add_typer(memory)
 app.add_typer(vendor)
+app.add_typer(asking)
 app.add_typer(fmp, name="fmp")
 app.add_typer(watch, name="watch")
 

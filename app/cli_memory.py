@@ -115,9 +115,16 @@ def interactions(
     agent: Annotated[str | None, typer.Option("--agent", help="Only this agent's.")] = None,
     failed: Annotated[bool, typer.Option("--failed", help="Only those that failed.")] = False,
     most: MostOption = 20,
+    show: Annotated[
+        str | None,
+        typer.Option("--show", metavar="ID", help="One call word for word: what was sent and said."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """List model calls: who asked which model, tokens, cost, how it ended."""
-    from app.commands.thinking import print_interactions
+    from app.commands.thinking import print_exchange, print_interactions
 
+    if show is not None:
+        print_exchange(desk, show, as_object=as_json)
+        return
     print_interactions(desk, agent, most, failed=failed, as_object=as_json)

@@ -62,6 +62,11 @@ class RehearsalSettings(BaseModel):
         "on this machine: the vendor's own day does not run faster",
     )
     speed: float = Field(300.0, ge=1, le=3600, description="Rehearsed seconds a second")
+    models: bool = Field(
+        False,
+        description="Whether a HISTORY desk may ask models, which costs money; for tests against a stand-in "
+        "at ANTHROPIC_BASE_URL, since a model knows how history went on",
+    )
 
 
 class Settings(BaseSettings):

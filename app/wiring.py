@@ -14,6 +14,7 @@ from agents.market.fmp.client import FMPClient
 from agents.market.fmp.config import LOOPBACK, FMPConfig
 from agents.market.history import HistoryPack, find_pack, load_pack
 from agents.orchestrator import AgentOrchestrator
+from agents.roles.asking import Models
 from agents.roles.news_analyst import NewsAnalystAgent
 from agents.roles.regime_detector import RegimeDetectorAgent
 from agents.roles.research import ResearchAgent
@@ -23,6 +24,7 @@ from app.runtime.founding import sessions_of
 from app.runtime.jobs import Workbench
 from app.runtime.live import LiveDesk, Rehearsal
 from app.runtime.market.live import VendorMarket
+from app.runtime.prompts import StoredPrompts
 from app.runtime.slots import Need
 from app.runtime.sources import PackMarket, Sources
 from app.runtime.step import DeskParts
@@ -44,31 +46,37 @@ def claude_of(settings: Settings) -> Claude | None:
 
 
 @asynccontextmanager
-async def open_gateway(settings: Settings, desk: LiveDesk) -> AsyncIterator[Gateway | None]:
-    """The desk's door to Claude; None on HISTORY, which asks nobody. It connects when first asked."""
-    if desk.kind is DeskKind.HISTORY:
+async def open_models(
+    settings: Settings, kind: DeskKind, conninfo: str, *, keyed: bool = True
+) -> AsyncIterator[Models | None]:
+    """The desk's door to Claude. It connects when first asked.
+
+    None on HISTORY, which asks nobody: a replay costs nothing, and a model knows how history went on. A
+    rehearsal that is to try the models asks with QUORUM_REHEARSAL__MODELS.
+    """
+    if kind is DeskKind.HISTORY and not settings.rehearsal.models:
         yield None
         return
-    claude = claude_of(settings)
-    engine = open_engine(desk.conninfo, application="quorum llm")
-    gateway = Gateway(claude, PostgresSpendLedger(engine, settings.llm.budget.limits), settings.llm)
+    engine = open_engine(conninfo, application="quorum llm")
+    ledger = PostgresSpendLedger(engine, settings.llm.budget.limits)
+    gateway = Gateway(claude_of(settings), ledger, settings.llm)
     try:
-        yield gateway
+        yield Models(gateway=gateway, prompts=StoredPrompts(engine), keyed=keyed)
     finally:
         await gateway.close()
         await engine.dispose()
 
 
-def desk_parts(settings: Settings, kind: DeskKind, gateway: Gateway | None = None) -> DeskParts:
-    """A desk whose agents all answer by rules; `gateway` is what they may ask a model through."""
+def desk_parts(settings: Settings, kind: DeskKind, models: Models | None = None) -> DeskParts:
+    """A desk's agents and rules; without `models` every agent answers by rules."""
     return DeskParts(
         kind=kind,
-        regime_detector=RegimeDetectorAgent(),
+        regime_detector=RegimeDetectorAgent(models),
         orchestrator=AgentOrchestrator(
-            research=ResearchAgent(),
-            news=NewsAnalystAgent(),
-            strategy=StrategyBuilderAgent(),
-            risk=RiskManagerAgent(),
+            research=ResearchAgent(models),
+            news=NewsAnalystAgent(models),
+            strategy=StrategyBuilderAgent(models),
+            risk=RiskManagerAgent(models),
         ),
         limits=settings.limits,
         costs=settings.costs.for_desk(kind),
@@ -78,7 +86,7 @@ def desk_parts(settings: Settings, kind: DeskKind, gateway: Gateway | None = Non
         protections=settings.protections,
         consensus=settings.consensus,
         spend_limits=settings.llm.budget.limits,
-        gateway=gateway,
+        models=models,
     )
 
 
@@ -181,12 +189,12 @@ def workbench(
     settings: Settings,
     desk: LiveDesk,
     rehearsal: Rehearsal | None,
-    gateway: Gateway | None,
+    models: Models | None,
     market: VendorMarket | None,
 ) -> Workbench:
     """What the runs of a desk are carried out with."""
     return Workbench(
-        parts=desk_parts(settings, desk.kind, gateway),
+        parts=desk_parts(settings, desk.kind, models),
         sources=sources(settings, rehearsal.pack if rehearsal else None, market, desk=desk.name),
         clock=desk.clock,
     )

@@ -15,6 +15,7 @@ import psycopg
 
 from storage import control, vendor_control, watchlist
 from storage.evening import Evening, read_evening
+from storage.exchanges import Exchange, read_exchange, read_exchanges
 from storage.quota_query import read_entitlements, read_quota_use
 from storage.quota_snapshot import EntitlementRow, QuotaUse
 from storage.records import (
@@ -83,6 +84,14 @@ class Desk:
     def evening(self, session: date | None = None) -> Evening | None:
         """What became of everything an evening looked at, of the last one without a session."""
         return read_evening(self._connected(), session)
+
+    def exchange(self, interaction_id: UUID) -> Exchange | None:
+        """One call to a model, word for word; None where there is none of that id."""
+        return read_exchange(self._connected(), interaction_id)
+
+    def exchanges(self, approval_id: UUID) -> tuple[Exchange, ...]:
+        """The calls to models behind an approval, word for word."""
+        return read_exchanges(self._connected(), approval_id)
 
     def wait(self, timeout_s: float) -> bool:
         """Until something changes: True then, False after `timeout_s` seconds."""

@@ -114,6 +114,9 @@ class RegimeRow:
     volatility_value: float
     since: date  # first session of the direction
     standing: int  # sessions it has stood, this one included
+    source: str = "rules"  # who was asked; the rule decides all the same
+    comment: str = ""  # a model's
+    flags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,6 +140,15 @@ class WatchRow:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FigureRow:
+    """A number an agent stated; `source` is "" for one that was not in its data and was struck."""
+
+    name: str
+    value: float
+    source: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class VoteRow:
     agent: AgentName
     stance: Stance
@@ -144,6 +156,9 @@ class VoteRow:
     source: str
     reason: str
     veto_only: bool  # the risk manager does not vote: it may only shrink or veto
+    figures: tuple[FigureRow, ...] = ()
+    flags: tuple[str, ...] = ()  # what was noticed about the answer
+    cost_usd: Decimal | None = None  # of all attempts; None where no model was asked
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,6 +175,7 @@ class ApprovalRow:
     checks: tuple[LimitCheck, ...]
     votes: tuple[VoteRow, ...]
     consensus: ConsensusRow | None  # None: argued before it was kept
+    contradictions: tuple[str, ...] = ()  # figures that two agents tell differently
     facts: tuple[tuple[str, str], ...]  # label and value of the evidence, in reading order
     close: Decimal  # the close the proposal was made on
     created_session: date
@@ -357,6 +373,17 @@ class SpendRow:
     models: tuple[ModelSpendRow, ...] = ()
     parks: tuple[ParkRow, ...] = ()
     last: ModelCallRow | None = None
+    decisions: int = 0  # this month: symbols argued over that a model had a part in
+    approved: int = 0  # of these, trades a human approved
+    decided_usd: Decimal = Decimal(0)  # what the calls about these symbols came to
+
+    @property
+    def per_decision_usd(self) -> Decimal | None:
+        return self.decided_usd / self.decisions if self.decisions else None
+
+    @property
+    def per_approved_usd(self) -> Decimal | None:
+        return self.decided_usd / self.approved if self.approved else None
 
     @property
     def projected_usd(self) -> Decimal | None:

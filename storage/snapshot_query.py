@@ -34,6 +34,7 @@ from storage.snapshot import (
     DeskHeader,
     DeskSnapshot,
     EquityRow,
+    FigureRow,
     LadderRow,
     LeaderRow,
     LimitsRow,
@@ -150,6 +151,9 @@ class _Vote:
     source: str
     reason: str
     veto_only: bool
+    figures: tuple[Mapping[str, Any], ...]
+    flags: tuple[str, ...]
+    cost_usd: Decimal | None
 
 
 @dataclass(frozen=True)
@@ -212,11 +216,20 @@ def _approval(row: _Approval, votes: tuple[_Vote, ...]) -> ApprovalRow:
                 source=vote.source,
                 reason=vote.reason,
                 veto_only=vote.veto_only,
+                figures=tuple(
+                    FigureRow(
+                        name=str(figure["name"]), value=float(figure["value"]), source=str(figure["source"])
+                    )
+                    for figure in vote.figures
+                ),
+                flags=vote.flags,
+                cost_usd=vote.cost_usd,
             )
             for vote in votes
             if vote.deliberation_id == row.deliberation_id
         ),
         consensus=consensus_of(row.argument),
+        contradictions=_texts(row.argument["contradictions"]),
         facts=tuple((fact[0], fact[1]) for fact in row.facts),
         close=row.close,
         created_session=row.created_session,
@@ -228,6 +241,10 @@ def _approval(row: _Approval, votes: tuple[_Vote, ...]) -> ApprovalRow:
         order_state=row.order_state,
         order_note=row.order_note,
     )
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(map(str, value)) if isinstance(value, list) else ()
 
 
 def _limits(connection: Connection) -> LimitsRow | None:
@@ -270,7 +287,7 @@ _HEADER = """
 _REGIME = """
     select session, direction, volatility, bear_probability, index_symbol, index_close, sma200,
            index_close / sma200 - 1 as distance, volatility_source, volatility_value,
-           since, standing
+           since, standing, source, comment, flags
       from regime_readings order by session desc limit 1
 """
 
@@ -331,9 +348,14 @@ _LISTED = """
 """
 
 _VOTES = """
-    select deliberation_id, agent_name as agent, stance, conviction, source, reason, veto_only
-      from votes where deliberation_id = any(%s)
-     order by veto_only, array_position(array['research', 'news', 'strategy', 'risk'], agent_name::text)
+    select v.deliberation_id, v.agent_name as agent, v.stance, v.conviction, v.source, v.reason, v.veto_only,
+           v.figures, v.flags,
+           (select sum(tried.cost_usd) from llm_interactions tried
+             where tried.session = i.session and tried.agent_name = i.agent_name
+               and tried.question = i.question and tried.idempotency_key = i.idempotency_key) as cost_usd
+      from votes v left join llm_interactions i on i.id = v.interaction_id
+     where v.deliberation_id = any(%s)
+     order by v.veto_only, array_position(array['research', 'news', 'strategy', 'risk'], v.agent_name::text)
 """
 
 _POSITIONS = """

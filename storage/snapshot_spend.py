@@ -17,6 +17,8 @@ def read_spend(connection: psycopg.Connection[tuple[object, ...]]) -> SpendRow:
     """The budget as of the transaction's start."""
     sums = fetch_one(connection, _Sums, _SUMS)
     assert sums is not None
+    decided = fetch_one(connection, _Decided, _DECIDED)
+    assert decided is not None
     limits = fetch_one(connection, SpendLimits, _LIMITS)
     standing = None
     if limits is not None:
@@ -39,6 +41,9 @@ def read_spend(connection: psycopg.Connection[tuple[object, ...]]) -> SpendRow:
         models=fetch_all(connection, ModelSpendRow, _MODELS),
         parks=fetch_all(connection, ParkRow, _PARKS),
         last=fetch_one(connection, ModelCallRow, _LAST),
+        decisions=decided.decisions,
+        approved=decided.approved,
+        decided_usd=decided.decided_usd,
     )
 
 
@@ -55,6 +60,29 @@ class _Sums:
     total_usd: Decimal
     calls: int
 
+
+@dataclass(frozen=True)
+class _Decided:
+    decisions: int
+    approved: int
+    decided_usd: Decimal
+
+
+_DECIDED = """
+    with argued as (
+        select distinct d.id, d.symbol, d.session
+          from votes v
+          join llm_interactions i on i.id = v.interaction_id
+          join deliberations d on d.id = v.deliberation_id
+         where i.created_at >= date_trunc('month', now(), 'UTC')
+    )
+    select count(*) as decisions,
+           (select count(*) from approvals a join argued on argued.id = a.deliberation_id
+             where a.state = 'approved') as approved,
+           (select coalesce(sum(i.cost_usd), 0) from llm_interactions i
+             join argued on argued.symbol = i.symbol and argued.session = i.session) as decided_usd
+      from argued
+"""
 
 _SUMS = """
     select now() as at,

@@ -131,6 +131,8 @@ class PlannedCall:
     question: str  # digest of what is asked, the same for each attempt
     idempotency_key: str | None  # of the work it is asked for; None: never taken from the record
     batched: bool
+    symbol: str | None  # what it is about, where it is about one: by these its cost is charged
+    session: date | None
     input_context: Mapping[str, object]
     worst_usd: Decimal
     price_source: str

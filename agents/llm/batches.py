@@ -140,9 +140,7 @@ class Batches:
         request = request_for(
             question, model=role.model, role=role, provider=self._claude.provider, cache_prefix=False
         )
-        purpose = Purpose(
-            agent=question.agent, prompt_id=question.prompt.id, idempotency_key=question.idempotency_key
-        )
+        purpose = Purpose.of(question)
         try:
             planned = self._till.plan(purpose, request, attempt=1, batched=True)
         except UnknownPrice as unknown:

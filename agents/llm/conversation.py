@@ -45,11 +45,7 @@ class Conversation(Generic[T]):
         self._means = means
         self._question = question
         self._role = means.settings.of(question.agent)
-        self._purpose = Purpose(
-            agent=question.agent,
-            prompt_id=question.prompt.id,
-            idempotency_key=question.idempotency_key,
-        )
+        self._purpose = Purpose.of(question)
         self._began = means.timer()
         self._interactions: list[UUID] = []
         self._cost = Decimal(0)

@@ -90,7 +90,7 @@ class Question(Generic[T]):
     """What a role asks.
 
     With an `idempotency_key`, the work it is for such as "2026-11-25 deliberate AAPL", the same question is
-    paid for once, also when the work is begun again.
+    paid for once, also when the work is begun again. By `symbol` and `session` its cost is charged.
     """
 
     agent: AgentName
@@ -98,6 +98,8 @@ class Question(Generic[T]):
     data: tuple[DataBlock, ...]
     answer: type[T]
     idempotency_key: str | None = None
+    symbol: str | None = None
+    session: date | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

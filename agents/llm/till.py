@@ -9,15 +9,15 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 from agents.llm.claude import Claude
 from agents.llm.outcome import Fault, Reply
 from agents.llm.pricing import Prices
-from agents.llm.questions import Request
+from agents.llm.questions import Question, Request
 from agents.llm.retries import Again, GiveUp, RetryPolicy
 from storage.records import AgentName, uuid7
 from storage.spending import CallEnd, Parked, PlannedCall, SpendLedger, SpendRefused
@@ -32,6 +32,18 @@ class Purpose:
     agent: AgentName
     prompt_id: UUID | None
     idempotency_key: str | None
+    symbol: str | None
+    session: date | None
+
+    @classmethod
+    def of(cls, question: Question[Any]) -> Purpose:
+        return cls(
+            agent=question.agent,
+            prompt_id=question.prompt.id,
+            idempotency_key=question.idempotency_key,
+            symbol=question.symbol,
+            session=question.session,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +99,8 @@ class Till:
             question=request.question,
             idempotency_key=purpose.idempotency_key,
             batched=batched,
+            symbol=purpose.symbol,
+            session=purpose.session,
             input_context=request.context,
             worst_usd=self._prices.worst(
                 request.model,

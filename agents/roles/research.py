@@ -1,9 +1,17 @@
 """The research agent: is this a sound stock that fell, or a falling stock?"""
 
 from dataclasses import dataclass
+from typing import Annotated
 
-from agents.base import Abstention, BaseAgent
+from pydantic import Field
+
+from agents.base import Abstention
+from agents.grounding import Facts, Figure
+from agents.llm.answers import AnswerModel
+from agents.market.company import NOTHING_KNOWN, Dossier
 from agents.market.indicators import Technicals
+from agents.roles.asking import REASONING_LONGEST, Brief, Heeded, ModelAgent
+from agents.roles.sheets import by_rules, fundamentals_sheet, market_block, technicals_sheet
 from storage.records import AgentName, Direction, ThesisKind
 
 BULLISH_FROM = 20.0
@@ -19,9 +27,28 @@ BEAR_POINTS = 10.0
 
 @dataclass(frozen=True, kw_only=True)
 class ResearchContext:
+    """A symbol's readings, the market's direction, and the fundamentals where a source has told them."""
+
     symbol: str
     technicals: Technicals
     direction: Direction
+    dossier: Dossier = NOTHING_KNOWN
+
+
+class Metric(AnswerModel):
+    """A figure of the data under its own name."""
+
+    name: Annotated[str, Field(max_length=60)]
+    value: float
+
+
+class ResearchAnswer(AnswerModel):
+    """What a model is asked for."""
+
+    thesis: ThesisKind
+    confidence: Annotated[float, Field(ge=0, le=100)]
+    key_metrics: Annotated[list[Metric], Field(max_length=8)]
+    reasoning: Annotated[str, Field(max_length=2_000)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,8 +62,10 @@ class ResearchThesis:
     reasoning: str
 
 
-class ResearchAgent(BaseAgent[ResearchContext, ResearchThesis]):
-    """Adds points for and against; from +20 the thesis is bullish, from -20 bearish, between them neutral.
+class ResearchAgent(ModelAgent[ResearchContext, ResearchThesis, ResearchAnswer]):
+    """A model's view on the readings and the fundamentals, its numbers checked; else points for and against.
+
+    By rules the thesis is bullish from +20 points, bearish from -20, between them neutral.
 
     +-30  close against SMA200, full at 10%
     +-20  SMA50 against SMA200, full at 5%
@@ -50,8 +79,9 @@ class ResearchAgent(BaseAgent[ResearchContext, ResearchThesis]):
     """
 
     name = AgentName.RESEARCH
+    answer_type = ResearchAnswer
 
-    async def execute(self, context: ResearchContext) -> ResearchThesis | Abstention:
+    def by_rules(self, context: ResearchContext) -> ResearchThesis | Abstention:
         """Abstains without SMA200, the 126-session return and the 52-week high."""
         readings = context.technicals
         close, sma50, sma200 = readings.close, readings.sma50, readings.sma200
@@ -88,6 +118,43 @@ class ResearchAgent(BaseAgent[ResearchContext, ResearchThesis]):
                 f"market {context.direction}: {points:+.0f} points, {thesis}."
             ),
         )
+
+    def brief(self, context: ResearchContext, rules: ResearchThesis | Abstention) -> Brief | None:
+        """Where the rules have too little to go by, a model has too."""
+        if isinstance(rules, Abstention):
+            return None
+        session = context.technicals.session
+        sheets = [technicals_sheet(context.symbol, context.technicals)]
+        if (fundamentals := fundamentals_sheet(context.dossier, session)) is not None:
+            sheets.append(fundamentals)
+        return Brief(
+            symbol=context.symbol,
+            session=session,
+            data=(*(sheet.block for sheet in sheets), market_block(context.direction, session)),
+            facts=tuple(fact for sheet in sheets for fact in sheet.facts),
+        )
+
+    def heed(
+        self,
+        context: ResearchContext,
+        rules: ResearchThesis | Abstention,
+        answer: ResearchAnswer,
+        facts: Facts,
+    ) -> Heeded[ResearchThesis]:
+        """The model's thesis, on the numbers it was given."""
+        stated = [facts.metric(metric.name, metric.value) for metric in answer.key_metrics]
+        reasoning = facts.text(answer.reasoning, REASONING_LONGEST)
+        thesis = ResearchThesis(
+            symbol=context.symbol,
+            thesis=answer.thesis,
+            confidence=round(answer.confidence, 1),
+            key_metrics=tuple((figure.name, figure.value) for figure in stated if figure.grounded),
+            reasoning=reasoning.text,
+        )
+        return Heeded(thesis, tuple(dict.fromkeys((*stated, *reasoning.figures))))
+
+    def stated_by_rules(self, context: ResearchContext, rules: ResearchThesis) -> tuple[Figure, ...]:
+        return by_rules(rules.key_metrics, context.technicals.session)
 
 
 def _thesis(points: float) -> ThesisKind:

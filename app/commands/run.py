@@ -19,7 +19,7 @@ from app.runtime.outage import through_outages
 from app.runtime.runtime import Runtime
 from app.runtime.worker import Worker
 from app.settings import Settings, load_settings
-from app.wiring import desk_parts, open_gateway, rehearsal, sources, vendor_market, workbench
+from app.wiring import desk_parts, open_models, rehearsal, sources, vendor_market, workbench
 from storage import schema
 from storage.engine import open_engine
 from storage.errors import OperatorError
@@ -57,16 +57,19 @@ async def _run(settings: Settings, server: Server, name: str) -> None:
         server,
         lambda: open_live_desk(server, name, start_equity=settings.start_equity, rehearsal=rehearsed),
     )
-    async with open_gateway(settings, desk) as gateway, vendor_market(settings, desk, rehearsed) as market:
+    async with (
+        open_models(settings, desk.kind, desk.conninfo) as models,
+        vendor_market(settings, desk, rehearsed) as market,
+    ):
         runtime = Runtime(
             server=server,
             desk=desk,
-            parts=desk_parts(settings, desk.kind, gateway),
+            parts=desk_parts(settings, desk.kind, models),
             sources=sources(settings, rehearsed.pack if rehearsed else None, market, desk=name),
-            bench=partial(workbench, settings, desk, rehearsed, gateway, market),
+            bench=partial(workbench, settings, desk, rehearsed, models, market),
             child=child_command(name),
         )
-        telling = asyncio.create_task(tell_models(gateway))
+        telling = asyncio.create_task(tell_models(models.gateway if models else None))
         try:
             await run_until_signalled(runtime.run)
         finally:
@@ -90,10 +93,10 @@ async def _work(
     engine = open_engine(conninfo, application=identity.name)
     try:
         async with (
-            open_gateway(settings, desk) as gateway,
+            open_models(settings, desk.kind, desk.conninfo) as models,
             vendor_market(settings, desk, rehearsed) as market,
         ):
-            bench = partial(workbench, settings, desk, rehearsed, gateway, market)
+            bench = partial(workbench, settings, desk, rehearsed, models, market)
             worker = Worker(conninfo, identity, queues, Executor(engine, bench, str(identity)).carry_out)
 
             async def until(stop: asyncio.Event) -> None:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from uuid import UUID
 
 import typer
 
 from app.commands.agents import agent_named
-from app.commands.desks import recall
+from app.commands.desks import open_desk, recall
+from storage.errors import OperatorError
 from storage.memory import AdjustmentRow, AgentDay, AgentMemory, InteractionRow, Measurement, ModelSpend
 from storage.plain import as_json, clean, shortened
 
 DAYS_SHOWN = 20
 FIGURES_SHOWN = 40
+AT_ONCE = 4_000  # characters that are made harmless in one go
 TEXT_SHOWN = 70  # characters of an outside text
 
 
@@ -42,6 +45,35 @@ def print_interactions(
     for call in calls:
         typer.echo(clean(_call(call)))
     typer.echo(f"desk {name}: {spend.calls} model calls, {spend.cost_usd:,.4f} dollars in all")
+
+
+def print_exchange(desk: str | None, call: str, *, as_object: bool) -> None:
+    """One call word for word. Raises OperatorError for an id nobody knows."""
+    with open_desk(desk) as opened:
+        try:
+            found = opened.desk.exchange(UUID(call))
+        except ValueError:
+            found = None
+    if found is None:
+        raise OperatorError(
+            f"there is no model call {call[:40]!r}", "`quorum interactions --json` lists them with their ids"
+        )
+    if as_object:
+        values = as_json(found)
+        assert isinstance(values, dict)
+        typer.echo(json.dumps({"desk": opened.name, **values}))
+        return
+    version = f", prompt v{found.prompt_version}" if found.prompt_version else ""
+    typer.echo(
+        clean(f"{found.agent} {found.symbol} {found.model}{version} {found.at:%Y-%m-%d %H:%M}Z {found.state}")
+    )
+    if found.error:
+        typer.echo(clean(f"  {found.error}"))
+    for heading, text in found.parts:
+        typer.echo(f"{heading.upper()}")
+        for own in text.splitlines():
+            for start in range(0, len(own), AT_ONCE):
+                typer.echo(f"  {clean(own[start : start + AT_ONCE])}")
 
 
 def print_adjustments(desk: str | None, status: str | None, most: int, *, as_object: bool) -> None:

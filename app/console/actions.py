@@ -17,6 +17,7 @@ class Scope(StrEnum):
     TABLE = "On a row"
     REVIEW = "In the review of an approval"
     WHY = "In the funnel of an evening"
+    EXCHANGE = "In the prompts and answers of a decision"
     QUIT = "When leaving a desk that keeps running"
 
 
@@ -146,6 +147,15 @@ REGISTRY: tuple[Action, ...] = (
         help="Why there was no trade: how far the last evening's candidates came, and what stopped them",
         scope=Scope.DESK,
         footer=13,
+        palette=True,
+    ),
+    Action(
+        id="exchanges",
+        keys=("e",),
+        shown="e",
+        label="prompts",
+        help="The exact prompts and answers behind the chosen approval",
+        scope=Scope.DESK,
         palette=True,
     ),
     Action(
@@ -306,6 +316,15 @@ REGISTRY: tuple[Action, ...] = (
         scope=Scope.REVIEW,
     ),
     Action(
+        id="exchanges",
+        keys=("e",),
+        shown="e",
+        label="prompts",
+        help="The exact prompts and answers behind this card, which is then read anew",
+        scope=Scope.REVIEW,
+        footer=6,
+    ),
+    Action(
         id="nudge",
         keys=("y",),
         shown="y",
@@ -321,6 +340,14 @@ REGISTRY: tuple[Action, ...] = (
         help="Scroll the card",
         scope=Scope.REVIEW,
         footer=4,
+    ),
+    Action(
+        id="close_exchange",
+        keys=("escape", "e", "q"),
+        shown="esc",
+        label="close",
+        help="Go back to where it was opened",
+        scope=Scope.EXCHANGE,
     ),
     Action(
         id="next_part",

@@ -23,6 +23,8 @@ from app.console.messages import (
     AgentTold,
     CommandTaken,
     DeskLost,
+    ExchangesAsked,
+    ExchangesRead,
     HostDied,
     HostProgressed,
     HostReady,
@@ -243,6 +245,21 @@ class ConsoleApp(App[None]):
 
         if not isinstance(self.screen, WhyScreen):
             self.push_screen(WhyScreen(self.view))
+
+    @on(ExchangesAsked)
+    def exchanges_asked(self, message: ExchangesAsked) -> None:
+        row = self.state.approval(message.approval_id)
+        if row is not None:
+            self.commands.read_exchanges(row.id, row.terms.symbol)
+
+    @on(ExchangesRead)
+    def exchanges_read(self, message: ExchangesRead) -> None:
+        from app.console.screens.exchange import ExchangeScreen
+
+        if message.problem:
+            self.notify(message.problem, severity="error", timeout=REFUSAL_S, markup=False)
+        elif not isinstance(self.screen, ExchangeScreen):
+            self.push_screen(ExchangeScreen(message.symbol, message.exchanges))
 
     @on(UndoAsked)
     def undo_asked(self) -> None:

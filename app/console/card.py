@@ -253,22 +253,39 @@ def _votes(row: ApprovalRow, width: int) -> list[Line]:
     ]
     for vote in row.votes:
         lines += _vote(vote, width)
+    for contradiction in row.contradictions:
+        lines += paragraph(f"! they contradict each other on {contradiction}", width, tone=Tone.WARN)
     return lines
 
 
 def _vote(vote: VoteRow, width: int) -> list[Line]:
     tones = {"for": Tone.GOOD, "against": Tone.BAD, "abstain": Tone.MUTED}
     conviction = "" if vote.conviction is None else f"{vote.conviction:.2f}"
+    cost = "" if vote.cost_usd is None else f", ${vote.cost_usd:.4f}"
     veto = ", may only shrink or veto" if vote.veto_only else ""
     return [
         line(
             Piece(f"{vote.agent.value:<9}", Tone.STRONG),
             Piece(f"{vote.stance.value:<8}", tones[vote.stance.value]),
             f"{conviction:<5}",
-            outside(f"by {vote.source or 'rules'}{veto}", Tone.MUTED),
+            outside(f"by {vote.source or 'rules'}{cost}{veto}", Tone.MUTED),
         ),
         *paragraph(vote.reason, width, indent=2),
+        *_figures(vote, width),
+        *(row for flag in vote.flags for row in paragraph(f"! {flag}", width, indent=2, tone=Tone.WARN)),
     ]
+
+
+def _figures(vote: VoteRow, width: int) -> list[Line]:
+    """The numbers it rests on, by the data they stand in; those that stand in none were struck."""
+    by_source: dict[str, list[str]] = {}
+    for figure in vote.figures:
+        by_source.setdefault(figure.source, []).append(f"{figure.name or 'a number'} {figure.value:,.6g}")
+    lines: list[Line] = []
+    for source, figures in by_source.items():
+        said = f"{source}: {', '.join(figures)}" if source else f"[unverified] {', '.join(figures)}"
+        lines += paragraph(said, width, indent=2, tone=Tone.MUTED if source else Tone.WARN)
+    return lines
 
 
 def _facts(row: ApprovalRow, width: int) -> list[Line]:

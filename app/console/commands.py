@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, TypeVar
 from textual.message import Message
 
 from app.console.feed import DeskPort, OpenDesk, first_line
-from app.console.messages import CommandTaken, StopTaken, VerdictTaken
+from app.console.messages import CommandTaken, ExchangesRead, StopTaken, VerdictTaken
 from app.console.state import LastVerdict
 
 if TYPE_CHECKING:
     from uuid import UUID
 
     from app.console.screens.review import Verdict
+    from storage.exchanges import Exchange
     from storage.records import AgentName, CommandReceipt, Operator, VerdictReceipt
 
 Receipt = TypeVar("Receipt")
@@ -59,6 +60,10 @@ class Commands:
     def tell_agent(self, command: AgentCommand, agent: AgentName) -> None:
         """Pause an agent, let it go on, or have its last slot done again."""
         self._run(lambda: self._tell_agent(command, agent))
+
+    def read_exchanges(self, approval_id: UUID, symbol: str) -> None:
+        """Read what models were sent and said about an approval."""
+        self._run(lambda: self._read_exchanges(approval_id, symbol))
 
     def stop(self) -> None:
         """Ask whatever leads and works for the desk to finish and leave."""
@@ -107,6 +112,17 @@ class Commands:
                     return desk.run_agent_now(agent, operator=operator)
 
         self._post(CommandTaken(f"{command} {agent}", self._ask(tell, _command_refused)))
+
+    def _read_exchanges(self, approval_id: UUID, symbol: str) -> None:
+        problem = ""
+
+        def refused(message: str) -> tuple[Exchange, ...]:
+            nonlocal problem
+            problem = message
+            return ()
+
+        found = self._ask(lambda desk, _: desk.exchanges(approval_id), refused)
+        self._post(ExchangesRead(symbol, found, problem))
 
     def _stop(self) -> None:
         self._post(

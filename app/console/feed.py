@@ -14,6 +14,7 @@ from app.console.messages import DeskLost, SnapshotArrived
 if TYPE_CHECKING:
     from uuid import UUID
 
+    from storage.exchanges import Exchange
     from storage.records import AgentName, CommandReceipt, Operator, VerdictReceipt
     from storage.snapshot import DeskSnapshot
 
@@ -44,6 +45,8 @@ class DeskPort(Protocol):
     def resume_agent(self, agent: AgentName, *, operator: Operator) -> CommandReceipt: ...
 
     def run_agent_now(self, agent: AgentName, *, operator: Operator) -> CommandReceipt: ...
+
+    def exchanges(self, approval_id: UUID) -> tuple[Exchange, ...]: ...
 
     def stop_runtimes(self, *, operator: Operator) -> CommandReceipt: ...
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from app.console.commands import AgentCommand
     from app.console.state import LastVerdict
+    from storage.exchanges import Exchange
     from storage.records import AgentName, CommandReceipt
     from storage.snapshot import DeskSnapshot
 
@@ -117,6 +118,24 @@ class ReviewAsked(Message):
 
 class WhyAsked(Message):
     """The operator wants to know why there was no trade."""
+
+
+class ExchangesAsked(Message):
+    """The operator wants to read what models were sent and said about an approval."""
+
+    def __init__(self, approval_id: UUID) -> None:
+        super().__init__()
+        self.approval_id = approval_id
+
+
+class ExchangesRead(Message):
+    """What models were sent and said about an approval, or why it could not be read."""
+
+    def __init__(self, symbol: str, exchanges: tuple[Exchange, ...], problem: str = "") -> None:
+        super().__init__()
+        self.symbol = symbol
+        self.exchanges = exchanges
+        self.problem = problem
 
 
 class UndoAsked(Message):

@@ -13,6 +13,7 @@ from agents.base import Vote as SpokenVote
 from agents.orchestrator import Briefing
 from agents.orchestrator import Deliberation as Argument
 from agents.pool import PoolState
+from agents.roles.asking import groundedness
 from agents.trading.afterwards import Span, ended, outcomes_after
 from agents.trading.policy import Policy
 from agents.trading.screener import ALL_SETUPS, Screened
@@ -65,6 +66,9 @@ async def read_regime(step: Step) -> StepResult:
         volatility_value=regime.volatility_value,
         source=report.source,
         latency_ms=report.latency_ms,
+        comment=report.origin.note,
+        flags=list(report.origin.flags),
+        interaction_id=report.origin.interaction_id,
         created_at=step.now,
     )
     await step.memory.store_regime(reading)
@@ -136,11 +140,12 @@ async def deliberate(step: Step) -> StepResult:
         consensus=step.parts.consensus,
         base_rates={setup: counts.base_rate(setup, regime.direction) for setup in ALL_SETUPS},
         pool=pool,
+        dossiers=await step.dossiers(candidates) if step.dossiers is not None else {},
         attendance=step.attendance,
     )
     arguments = await step.parts.orchestrator.deliberate_all(candidates.values(), briefing)
     await _keep(step, arguments, candidates, counts)
-    await _log_pool(step, pool)
+    await _log_figures(step, pool, arguments)
     proposed = [argument.symbol for argument in arguments if argument.terms is not None]
     return StepResult(
         f"{len(arguments)} argued, {len(proposed)} proposed"
@@ -179,10 +184,11 @@ async def _look_back(step: Step) -> None:
     await step.memory.store_screen_outcomes(outcomes)
 
 
-async def _log_pool(step: Step, pool: PoolState) -> None:
-    """Keep what the pool gives each agent's word, evening by evening."""
+async def _log_figures(step: Step, pool: PoolState, arguments: tuple[Argument, ...]) -> None:
+    """Keep what the pool gives each agent's word, and how well models kept to what they were given."""
     figures = {(agent, "pool weight"): weight for agent, weight in pool.weights.items()}
     figures |= {(agent, "pool slope"): slope for agent, slope in pool.slopes.items()}
+    figures |= groundedness(vote for argument in arguments for vote in argument.votes)
     await step.memory.log_metrics(figures, session=step.session, now=step.now)
 
 
@@ -272,6 +278,7 @@ def _deliberation(step: Step, rank: int, argument: Argument, candidate: Screened
         dissent=list(consensus.dissent),
         abstained=list(consensus.abstained),
         consensus_note=consensus.note,
+        contradictions=list(argument.contradictions),
         created_at=step.now,
     )
 
@@ -286,6 +293,9 @@ def _vote(deliberation_id: UUID, vote: SpokenVote) -> Vote:
         reason=vote.reason,
         veto_only=vote.veto_only,
         latency_ms=vote.latency_ms,
+        interaction_id=vote.origin.interaction_id,
+        figures=[asdict(figure) for figure in vote.origin.figures],
+        flags=list(vote.origin.flags),
     )
 
 

@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from agents.consensus import ConsensusRules
 from agents.market.calendar import next_session, open_time, previous_session
 from agents.market.clock import Clock
+from agents.market.company import Dossiers
 from agents.trading.costs import Costs
 from agents.trading.limits import Limits, Protections
 from agents.trading.policy import RegimePolicy
@@ -27,6 +28,7 @@ from agents.trading.screener import ScreenRules, screen
 from agents.trading.setups import Setups
 from app.runtime.attendance import Roster, at_rest
 from app.runtime.dispatch import SLACK_S
+from app.runtime.dossiers import kept_dossiers
 from app.runtime.leader import first_line
 from app.runtime.outage import connection_lost
 from app.runtime.slots import SLOTS, due_at
@@ -35,8 +37,9 @@ from app.runtime.step import DeskParts, Step, StepResult
 from app.runtime.steps import STEPS
 from storage.events import Topic, announce
 from storage.journal import Journal
+from storage.memory import AgentMemory
 from storage.models import ParameterVersion, Run
-from storage.records import RunState, Slot
+from storage.records import DeskKind, RunState, Slot
 
 log = logging.getLogger(__name__)
 
@@ -201,6 +204,7 @@ class Executor:
             prices=market.prices,
             news=market.news,
             fundamentals=market.fundamentals,
+            dossiers=self._dossiers(database, bench, session),
             screened=cache(partial(screen, view, parts.screen)),
             now=clock.now(),
             wall_now=datetime.now(UTC),
@@ -208,6 +212,13 @@ class Executor:
             missed_open=_missed_open(clock, session),
             verdicts_until=clock.real(due_at(following, Slot.CUTOFF)),
         )
+
+    def _dossiers(self, database: AsyncSession, bench: Workbench, session: date) -> Dossiers | None:
+        """What is kept of companies; a pack tells of none."""
+        if bench.parts.kind is DeskKind.HISTORY:
+            return None
+        has_news = not bench.sources.lacks(Slot.NEWS)
+        return partial(kept_dossiers, memory=AgentMemory(database), session=session, has_news=has_news)
 
     async def _failed(self, run: Run, error: Exception) -> None:
         """Write down what went wrong; try again unless it was the last try."""

@@ -16,6 +16,7 @@ from app.runtime.founding import set_rules
 from app.runtime.jobs import Executor, Workbench
 from app.runtime.leader import Leader
 from app.runtime.live import LiveDesk
+from app.runtime.prompts import load_prompts
 from app.runtime.sources import Sources
 from app.runtime.step import DeskParts
 from app.runtime.worker import Worker
@@ -101,6 +102,7 @@ class Runtime:
                 await _fence(database, term, self._identity)
                 await set_rules(database, self._parts, self._desk.clock.now())
                 await put_into_force(database, self._parts.spend_limits)
+                await load_prompts(database)
         finally:
             await engine.dispose()
 

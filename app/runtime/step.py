@@ -11,14 +11,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from agents.base import EVERYBODY, Attendance
 from agents.consensus import ConsensusRules
-from agents.gateway import Gateway
 from agents.market.actions import Actions
 from agents.market.bars import Bar as MarketBar
 from agents.market.bars import MarketView
+from agents.market.company import Dossiers
 from agents.market.earnings import EarningsCalendar
 from agents.market.indicators import Technicals
 from agents.market.news.sources import News
 from agents.orchestrator import AgentOrchestrator
+from agents.roles.asking import Models
 from agents.roles.regime_detector import RegimeDetectorAgent
 from agents.trading.book import OpenPosition
 from agents.trading.costs import Costs
@@ -53,7 +54,7 @@ class DeskParts:
     protections: Protections
     consensus: ConsensusRules
     spend_limits: SpendLimits
-    gateway: Gateway | None  # None: the desk asks no model, as on HISTORY
+    models: Models | None  # None: the desk asks no model, as on HISTORY
 
     def parameters(self) -> Json:
         """What a parameter version keeps of them beside limits, costs and screen."""
@@ -84,6 +85,7 @@ class Step:
     prices: Mapping[str, PriceNow] = field(default_factory=dict)  # of what the slot looks at, while it trades
     news: News | None = None  # None: nobody was asked for any
     fundamentals: Mapping[str, Json] = field(default_factory=dict)  # key metrics and ratios by symbol
+    dossiers: Dossiers | None = None  # None: the desk has no source of news or fundamentals
     attendance: Attendance = EVERYBODY
     missed_open: bool = False  # too late for orders that were to rest before this open
     verdicts_until: datetime | None = None  # wall clock; None where the desk itself asks and waits

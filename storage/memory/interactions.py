@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from uuid import UUID
 
@@ -22,11 +22,13 @@ SETTLED = "settled"
 class Interaction:
     """A model call that has ended; dollars, milliseconds.
 
-    `input_context` names the `symbol` and the `session` (ISO) the call was about, where there is one: by them
-    the cost of a call is charged to a trade and to a session.
+    By the `symbol` and the `session` it was about, where there is one, its cost is charged to a trade and to
+    a session.
     """
 
     agent: AgentName
+    symbol: str | None = None
+    session: date | None = None
     input_context: Json
     output_result: Json | None
     model: str
@@ -78,6 +80,8 @@ class InteractionMemory(Part):
             id=uuid7(),
             agent_name=call.agent,
             prompt_id=call.prompt_id,
+            symbol=call.symbol,
+            session=call.session,
             input_context=call.input_context,
             output_result=call.output_result,
             model=call.model,
@@ -115,7 +119,7 @@ class InteractionMemory(Part):
                 LlmInteraction.id,
                 LlmInteraction.agent_name.label("agent"),
                 LlmInteraction.model,
-                LlmInteraction.input_context["symbol"].astext.label("symbol"),
+                LlmInteraction.symbol,
                 LlmInteraction.tokens_used.label("tokens"),
                 LlmInteraction.cost_usd,
                 LlmInteraction.latency_ms,

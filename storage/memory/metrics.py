@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 
-from sqlalchemy import Date, case, cast, delete, func, select
+from sqlalchemy import Date, Float, case, cast, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from storage.memory.part import Part
@@ -46,6 +46,18 @@ class Measurement:
     session: date
     name: str
     value: float
+
+
+@dataclass(frozen=True)
+class _Calls:
+    """An agent's model calls of a session; the rest is None where none has ended."""
+
+    cost_usd: Decimal
+    success_rate: float | None
+    latency_ms: float | None
+
+
+_NO_CALLS = _Calls(Decimal(0), None, None)
 
 
 class MetricMemory(Part):
@@ -115,9 +127,10 @@ class MetricMemory(Part):
 
         An agent's impact on P&L is what the trades closed this session made that it had voted for, also on a
         session on which it had nothing else to do. Its cost is that of its model calls about this session, or
-        of this day in New York where a call does not name its session.
+        of this day in New York where a call does not name its session; where it made any, its success is
+        theirs, else the share of its tasks on which it did not abstain.
         """
-        pnl, spent = await self._pnl_by_voter(session), await self._spent(session)
+        pnl, calls = await self._pnl_by_voter(session), await self._calls(session)
         await self._session.execute(delete(AgentMetric).where(AgentMetric.date == session))
         votes = await self._session.execute(
             select(
@@ -142,20 +155,22 @@ class MetricMemory(Part):
         count, latency, confidence = readings.one()
         if count:
             tasks.append((AgentName.REGIME, count, 0, latency, confidence))
-        idle = (pnl.keys() | spent.keys()) - {task[0] for task in tasks}
+        idle = (pnl.keys() | calls.keys()) - {task[0] for task in tasks}
         tasks.extend((agent, 0, 0, None, None) for agent in sorted(idle))
         for agent, total, abstained, latency, confidence in tasks:
+            called = calls.get(agent, _NO_CALLS)
+            answered = (total - abstained) / total if total else None
             self._session.add(
                 AgentMetric(
                     agent_name=agent,
                     date=session,
                     tasks_completed=total - abstained,
                     abstained=abstained,
-                    avg_latency_ms=latency,
-                    success_rate=(total - abstained) / total if total else None,
+                    avg_latency_ms=called.latency_ms if latency is None else latency,
+                    success_rate=answered if called.success_rate is None else called.success_rate,
                     avg_confidence=None if confidence is None else Decimal(str(confidence)),
                     impact_on_pnl=pnl.get(agent, Decimal(0)),
-                    cost_usd=spent.get(agent, Decimal(0)),
+                    cost_usd=called.cost_usd,
                     created_at=now,
                 )
             )
@@ -171,12 +186,25 @@ class MetricMemory(Part):
         )
         return {agent: Decimal(total) for agent, total in rows}
 
-    async def _spent(self, session: date) -> dict[AgentName, Decimal]:
-        named = LlmInteraction.input_context["session"].astext
+    async def _calls(self, session: date) -> dict[AgentName, _Calls]:
         day = cast(func.timezone("America/New_York", LlmInteraction.created_at), Date)
+        named, ended = LlmInteraction.session, LlmInteraction.success.is_not(None)
         rows = await self._session.execute(
-            select(LlmInteraction.agent_name, func.sum(LlmInteraction.cost_usd))
-            .where(case((named.is_(None), day == session), else_=named == session.isoformat()))
+            select(
+                LlmInteraction.agent_name,
+                func.sum(LlmInteraction.cost_usd),
+                cast(func.count().filter(LlmInteraction.success.is_(True)), Float)
+                / func.nullif(func.count().filter(ended), 0),
+                cast(func.avg(LlmInteraction.latency_ms), Float),
+            )
+            .where(case((named.is_(None), day == session), else_=named == session))
             .group_by(LlmInteraction.agent_name)
         )
-        return {agent: Decimal(total) for agent, total in rows}
+        return {
+            agent: _Calls(
+                Decimal(cost),
+                None if success is None else float(success),
+                None if latency is None else float(latency),
+            )
+            for agent, cost, success, latency in rows
+        }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -14,6 +14,7 @@ from sqlalchemy import literal as value_of
 
 from storage.memory.part import Part
 from storage.models import ScreenerResult
+from storage.models.base import Json
 from storage.records import SetupType, ThesisKind
 
 
@@ -68,6 +69,15 @@ class ScreenOutcome:
 class ScreenMemory(Part):
     def store_screen(self, rows: Sequence[ScreenerResult]) -> None:
         self._session.add_all(rows)
+
+    async def fundamentals(self, session: date, symbols: Collection[str]) -> dict[str, Json]:
+        """What the screen of a session knew of the companies, by symbol; empty where it knew nothing."""
+        rows = await self._session.execute(
+            select(ScreenerResult.symbol, ScreenerResult.fundamental_snapshot).where(
+                ScreenerResult.session == session, ScreenerResult.symbol.in_(symbols)
+            )
+        )
+        return {row.symbol: row.fundamental_snapshot for row in rows}
 
     async def store_theses(self, session: date, theses: Sequence[StoredThesis]) -> None:
         """Add what research said to the symbols' rows of the evening's screen."""

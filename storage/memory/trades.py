@@ -146,7 +146,6 @@ class TradeMemory(Part):
     async def trade_records(self, *, most: int) -> Sequence[TradeRecord]:
         """The last closed trades, latest first."""
         bought, sold = aliased(Fill), aliased(Fill)
-        about = LlmInteraction.input_context
         rows = await self._session.execute(
             select(
                 TradeOutcome.symbol,
@@ -171,8 +170,8 @@ class TradeMemory(Part):
                 .label("dividends"),
                 _total(LlmInteraction.cost_usd)
                 .where(
-                    about["symbol"].astext == Approval.symbol,
-                    about["session"].astext == func.to_char(Approval.created_session, "YYYY-MM-DD"),
+                    LlmInteraction.symbol == Approval.symbol,
+                    LlmInteraction.session == Approval.created_session,
                 )
                 .scalar_subquery()
                 .label("model_usd"),

@@ -3,8 +3,20 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, DateTime, Index, SmallInteger, UniqueConstraint, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    DateTime,
+    ForeignKey,
+    Index,
+    SmallInteger,
+    String,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
 from storage.models.base import Base, Id, Instant, Json, Money, choice
@@ -101,6 +113,9 @@ class RegimeReading(Base):
     volatility_value: Mapped[float]
     source: Mapped[str]
     latency_ms: Mapped[float]
+    comment: Mapped[str] = mapped_column(server_default="")  # a model's, which decides nothing
+    flags: Mapped[list[str]] = mapped_column(ARRAY(String), server_default="{}")
+    interaction_id: Mapped[UUID | None] = mapped_column(ForeignKey("llm_interactions.id"))
     created_at: Mapped[Instant]
 
 

@@ -52,6 +52,7 @@ class LlmInteraction(Base):
             "parked_until",
             postgresql_where=text("parked_until is not null"),
         ),
+        Index("ix_llm_interactions_session", "session", postgresql_where=text("session is not null")),
         Index("ix_llm_interactions_open", "created_at", postgresql_where=text("state = 'reserved'")),
         Index(
             "ix_llm_interactions_idempotency_key",
@@ -63,7 +64,9 @@ class LlmInteraction(Base):
     id: Mapped[Id]
     agent_name: Mapped[AgentName] = mapped_column(choice(AgentName, "agent_name"))
     prompt_id: Mapped[UUID | None] = mapped_column(ForeignKey("agent_prompts.id"))
-    input_context: Mapped[Json]
+    symbol: Mapped[str | None]  # what it is about: by these its cost is charged
+    session: Mapped[dt.date | None]
+    input_context: Mapped[Json]  # every word that was sent
     output_result: Mapped[Json | None]
     model: Mapped[str]
     tokens_used: Mapped[int]

@@ -66,12 +66,20 @@ class Deliberation(Base):
     dissent: Mapped[list[str]] = mapped_column(ARRAY(String), server_default="{}")
     abstained: Mapped[list[str]] = mapped_column(ARRAY(String), server_default="{}")
     consensus_note: Mapped[str] = mapped_column(server_default="")
+    contradictions: Mapped[list[str]] = mapped_column(ARRAY(String), server_default="{}")  # between agents
     created_at: Mapped[Instant]
 
 
 class Vote(Base):
     __tablename__ = "votes"
-    __table_args__ = (UniqueConstraint("deliberation_id", "agent_name"),)
+    __table_args__ = (
+        UniqueConstraint("deliberation_id", "agent_name"),
+        Index(
+            "ix_votes_interaction_id",
+            "interaction_id",
+            postgresql_where=text("interaction_id is not null"),
+        ),
+    )
 
     id: Mapped[Id]
     deliberation_id: Mapped[UUID] = mapped_column(ForeignKey("deliberations.id", ondelete="CASCADE"))
@@ -82,6 +90,9 @@ class Vote(Base):
     reason: Mapped[str]
     veto_only: Mapped[bool]
     latency_ms: Mapped[float]
+    interaction_id: Mapped[UUID | None] = mapped_column(ForeignKey("llm_interactions.id"))  # that answered
+    figures: Mapped[JsonRows] = mapped_column(server_default=text("'[]'"))  # each number, grounded or not
+    flags: Mapped[list[str]] = mapped_column(ARRAY(String), server_default="{}")
 
 
 class Approval(Base):

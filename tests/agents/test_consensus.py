@@ -39,7 +39,7 @@ chances = st.floats(0.01, 0.99)
 
 
 def vote(agent: AgentName, stance: Stance, conviction: float | None = None) -> Vote:
-    return Vote(agent=agent, stance=stance, conviction=conviction, source="rules", reason="", latency_ms=1.0)
+    return Vote(agent=agent, stance=stance, conviction=conviction, reason="", latency_ms=1.0)
 
 
 def votes(*told: tuple[Stance, float | None]) -> list[Vote]:

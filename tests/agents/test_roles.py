@@ -16,7 +16,7 @@ from agents.trading.costs import Costs
 from agents.trading.limits import Limits, Sized, size_entry
 from agents.trading.setups import NoSetup, SetupPlan, Setups
 from storage.records import Direction, SetupType, Stance, ThesisKind, Volatility
-from tests.trading.builders import BREAKING, CRASH, LEADER, PULLBACK, book, candidate, plan
+from tests.trading.builders import BREAKING, CRASH, LEADER, PULLBACK, SIGNAL, book, candidate, plan
 
 
 async def research(readings: Technicals, direction: Direction = Direction.BULL) -> ResearchThesis:
@@ -66,7 +66,7 @@ async def test_research_abstains_without_the_history(readings: Technicals) -> No
 
 
 async def test_news_abstains_and_says_why() -> None:
-    answer = await NewsAnalystAgent().execute(NewsContext(symbol="AAA"))
+    answer = await NewsAnalystAgent().execute(NewsContext(symbol="AAA", session=SIGNAL))
     assert isinstance(answer, Abstention)
     assert "no news source" in answer.reason
 

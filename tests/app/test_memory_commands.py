@@ -213,10 +213,10 @@ def test_hostile_rows_are_printed_as_text(here: Here) -> None:
         build.found_paper(session)
         build.propose(session, terms(), reasoning=HOSTILE)
     call = """
-        insert into llm_interactions (id, agent_name, input_context, model, tokens_used, input_tokens,
+        insert into llm_interactions (id, agent_name, input_context, symbol, model, tokens_used, input_tokens,
             output_tokens, cache_write_tokens, cache_read_tokens, thinking_tokens, cost_usd, reserved_usd,
             state, success, error_message, price_source, created_at)
-        values (gen_random_uuid(), 'news', jsonb_build_object('symbol', %s::text), %s, 0, 0, 0, 0, 0, 0,
+        values (gen_random_uuid(), 'news', '{}', %s, %s, 0, 0, 0, 0, 0, 0,
                 0.5, 0, 'settled', false, %s, 'list', now())
     """
     execute(conninfo, call, HOSTILE, HOSTILE, HOSTILE)

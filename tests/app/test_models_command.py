@@ -16,7 +16,7 @@ from agents.market.clock import SystemClock
 from app.commands.models import line_of, print_models, tell_models
 from app.runtime.live import LiveDesk
 from app.settings import load_settings
-from app.wiring import desk_parts, open_gateway
+from app.wiring import desk_parts, open_models
 from storage.records import AgentName, DeskKind
 from tests.llm.desk import KEY, question
 from tests.standins.claude import ClaudeStandIn
@@ -50,9 +50,9 @@ async def test_a_desk_of_history_asks_nobody(
 ) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
     settings = load_settings(env_file)
-    async with open_gateway(settings, a_desk(database, DeskKind.HISTORY)) as gateway:
-        assert gateway is None
-        assert desk_parts(settings, DeskKind.HISTORY, gateway).gateway is None
+    async with open_models(settings, DeskKind.HISTORY, database) as models:
+        assert models is None
+        assert desk_parts(settings, DeskKind.HISTORY, models).models is None
 
 
 async def test_a_paper_desk_asks_the_server_of_its_settings(
@@ -61,9 +61,9 @@ async def test_a_paper_desk_asks_the_server_of_its_settings(
     monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
     with ClaudeStandIn() as claude:
         monkeypatch.setenv("ANTHROPIC_BASE_URL", claude.url)
-        async with open_gateway(load_settings(env_file), a_desk(database)) as gateway:
-            assert gateway is not None
-            answer = await gateway.ask(question())
+        async with open_models(load_settings(env_file), DeskKind.PAPER, database) as models:
+            assert models is not None
+            answer = await models.gateway.ask(question())
     assert isinstance(answer, Answer)
     assert len(claude.asked) == 1
 
@@ -71,10 +71,10 @@ async def test_a_paper_desk_asks_the_server_of_its_settings(
 async def test_a_paper_desk_without_a_key_says_how_to_set_one(
     database: str, env_file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with open_gateway(load_settings(env_file), a_desk(database)) as gateway:
-        assert gateway is not None
-        outcome = await gateway.ask(question())
-        await tell_models(gateway)
+    async with open_models(load_settings(env_file), DeskKind.PAPER, database) as models:
+        assert models is not None
+        outcome = await models.gateway.ask(question())
+        await tell_models(models.gateway)
     assert isinstance(outcome, NoAnswer)
     assert outcome.why is Why.NO_KEY
     assert "ANTHROPIC_API_KEY is not set: put it into .env" in caplog.text

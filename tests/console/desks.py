@@ -11,6 +11,7 @@ from math import sin
 from uuid import UUID
 
 from storage.evening import ArguedRow, ConsensusRow, Evening
+from storage.exchanges import Exchange
 from storage.funnel import Deliberated, ScreenCounts, funnel
 from storage.records import (
     AgentName,
@@ -504,6 +505,7 @@ class FakeDesk:
     current: DeskSnapshot
     away: str = ""  # why it raises, while it does
     refuses: str = ""
+    said: tuple[Exchange, ...] = ()  # by models, about every approval
     asked: list[tuple[str, UUID, str, str]] = field(default_factory=list)
     told: list[tuple[str, str]] = field(default_factory=list)
     answers: threading.Event = field(default_factory=threading.Event)  # set unless a test holds a stop back
@@ -550,6 +552,11 @@ class FakeDesk:
 
     def run_agent_now(self, agent: AgentName, *, operator: Operator) -> CommandReceipt:
         return self._told("run now", agent)
+
+    def exchanges(self, approval_id: UUID) -> tuple[Exchange, ...]:
+        if self.away:
+            raise ConnectionError(self.away)
+        return self.said
 
     def stop_runtimes(self, *, operator: Operator) -> CommandReceipt:
         self.answers.wait(10)

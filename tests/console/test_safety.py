@@ -15,6 +15,7 @@ from app.console.actions import REGISTRY, Scope, actions_for, bindings_for, foot
 from app.console.app import ConsoleApp
 from app.console.host import ROOT
 from app.console.screens.desk import DeskScreen
+from app.console.screens.exchange import ExchangeScreen
 from app.console.screens.help import HelpScreen, help_lines
 from app.console.screens.quit import QuitScreen
 from app.console.screens.review import ReviewScreen
@@ -42,6 +43,7 @@ OWNERS: dict[Scope, type[DOMNode]] = {
     Scope.TABLE: Table,
     Scope.REVIEW: ReviewScreen,
     Scope.WHY: WhyScreen,
+    Scope.EXCHANGE: ExchangeScreen,
     Scope.QUIT: QuitScreen,
 }
 NEVER_IMPORTED = {
@@ -116,6 +118,7 @@ def test_no_key_means_two_things_where_both_apply() -> None:
         (Scope.APP, Scope.DESK, Scope.LIST, Scope.TABLE),
         (Scope.REVIEW,),
         (Scope.WHY,),
+        (Scope.EXCHANGE,),
         (Scope.QUIT,),
     ):
         keys = [key for scope in scopes for action in actions_for(scope) for key in action.keys]

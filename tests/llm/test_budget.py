@@ -72,6 +72,8 @@ def planned(
         question="q",
         idempotency_key=None,
         batched=batched,
+        symbol=None,
+        session=None,
         input_context={},
         worst_usd=Decimal(dollars),
         price_source="test",

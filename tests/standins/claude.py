@@ -23,6 +23,7 @@ from random import Random
 from typing import Any
 
 from tests.standins.answers import answer_for
+from tests.standins.hostile import hostile_answer
 from tests.standins.http import HttpRequest, HttpResponse, InThread, json_response, serve
 
 # Dollars a million tokens, read from the vendor's page and not from the library the desk uses.
@@ -80,6 +81,7 @@ MESSAGES = (
     "plain usage",
     "more than bound",
     "connection cut",
+    "hostile",
     *STOPS,
 )
 SCENARIOS = (*MESSAGES, *ERRORS, *BODIES)
@@ -151,6 +153,11 @@ class ClaudeStandIn:
 
     # -- messages --------------------------------------------------------------------------------------------
 
+    def said(self, body: dict[str, Any]) -> dict[str, Any]:
+        """The message that answers a call made without a wire."""
+        self.asked.append(body)
+        return self._said(body, self._next())
+
     def _message(self, body: Mapping[str, Any], scenario: str) -> HttpResponse:
         if any(name in body for name in ("temperature", "top_p", "top_k")):
             return _error("400")
@@ -169,10 +176,11 @@ class ClaudeStandIn:
     def _said(self, body: Mapping[str, Any], scenario: str, *, batched: bool = False) -> dict[str, Any]:
         """A message, billed."""
         schema = body.get("output_config", {}).get("format", {}).get("schema")
-        drawn = answer_for(schema, Random(json.dumps(body["messages"]))) if schema else None
-        text = json.dumps(drawn) if schema else "Good evening."
+        text = self.says(body)
         stop, details = "end_turn", None
         match scenario:
+            case "hostile" if schema:
+                text = hostile_answer(schema, body["messages"])
             case "bad JSON":
                 text = text[:-1] + ", }"
             case "wrong JSON":
@@ -205,6 +213,13 @@ class ClaudeStandIn:
         if scenario == "no usage":
             del message["usage"]
         return message
+
+    def says(self, body: Mapping[str, Any]) -> str:
+        """What a model in good order says."""
+        schema = body.get("output_config", {}).get("format", {}).get("schema")
+        if not schema:
+            return "Good evening."
+        return json.dumps(answer_for(schema, Random(json.dumps(body["messages"]))))
 
     def _usage(self, body: Mapping[str, Any], text: str, scenario: str, *, batched: bool) -> dict[str, Any]:
         prefix = _tokens({name: body.get(name) for name in ("tools", "system")})

@@ -40,7 +40,9 @@ HOSTILE = "'; drop table votes; --\x1b[31m\r\n<b>"
 LATER = CLOSE + timedelta(days=99)
 CALL = Interaction(
     agent=AgentName.RESEARCH,
-    input_context={"symbol": "AAPL", "session": SESSIONS[0].isoformat()},
+    symbol="AAPL",
+    session=SESSIONS[0],
+    input_context={"messages": []},
     output_result={"content": HOSTILE},
     model="some-model",
     input_tokens=1000,
@@ -180,16 +182,11 @@ async def test_a_trade_carries_its_slippage_its_dividends_and_its_models(traded:
                 created_at=CLOSE,
             )
         )
-    eve = scalar(traded, "select min(created_session) from approvals").isoformat()
+    eve = scalar(traded, "select min(created_session) from approvals")
     async with build.transaction(traded) as session:
         memory = AgentMemory(session)
-        for context in (
-            {"symbol": "AAPL", "session": eve},
-            {"symbol": "AAPL", "session": eve},
-            {"symbol": "MSFT", "session": eve},
-            {"symbol": "AAPL"},
-        ):
-            await memory.store_interaction(replace(CALL, input_context=dict(context)), now=CLOSE)
+        for symbol, about in (("AAPL", eve), ("AAPL", eve), ("MSFT", eve), ("AAPL", None)):
+            await memory.store_interaction(replace(CALL, symbol=symbol, session=about), now=CLOSE)
         first = (await memory.trade_records(most=9))[-1]
         assert len(await memory.trade_records(most=2)) == 2
     assert (first.decision_close, first.entry_reference, first.entry_fill) == (

@@ -137,6 +137,14 @@ def spend_lines(spend: SpendRow, width: int) -> list[Line]:
         lines.append(
             labelled("beyond", Piece(f"{spend.over_reported} cost more than their worst case", Tone.BAD))
         )
+    if spend.per_decision_usd is not None:
+        trade = (
+            "none approved" if spend.per_approved_usd is None else f"{_small(spend.per_approved_usd)} a trade"
+        )
+        said = Piece(
+            f", {trade} of {spend.approved} approved" if spend.approved else f", {trade}", Tone.MUTED
+        )
+        lines.append(labelled("each", f"{_small(spend.per_decision_usd)} a decision", said))
     for park in spend.parks:
         who = outside(park.model or "every model")
         lines.append(labelled("waits", who, Piece(f" until {utc(park.until)}", Tone.WARN)))

@@ -84,6 +84,7 @@ class RegimePane(LinesPane):
             ),
             labelled("SMA200", price(regime.sma200)),
             labelled("-10% +10%", *band(regime.distance, glyphs)),
+            *_remark(regime, width),
             line(),
         ]
 
@@ -122,6 +123,18 @@ class RegimePane(LinesPane):
                 Piece(f"{last.session}", Tone.MUTED),
             ),
         ]
+
+
+def _remark(regime: RegimeRow, width: int) -> list[Line]:
+    """What a model remarks on the reading, or why none did; the rule has decided all the same."""
+    if regime.source == "rules":
+        return []
+    lines = [labelled("remark by", outside(regime.source, Tone.MUTED))]
+    if regime.comment:
+        lines += paragraph(regime.comment, width, indent=2, most=3)
+    for flag in regime.flags:
+        lines += paragraph(f"! {flag}", width, indent=2, tone=Tone.WARN)
+    return lines
 
 
 def _ladder(snapshot: DeskSnapshot, width: int) -> list[Line]:

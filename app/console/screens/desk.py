@@ -32,7 +32,14 @@ from app.console.layout import (
     plan,
     size_class,
 )
-from app.console.messages import AgentTold, RefreshAsked, ReviewAsked, UndoAsked, WhyAsked
+from app.console.messages import (
+    AgentTold,
+    ExchangesAsked,
+    RefreshAsked,
+    ReviewAsked,
+    UndoAsked,
+    WhyAsked,
+)
 from app.console.notes import banner_line, banner_text, footer_line
 from app.console.panes.agents import AgentsPane
 from app.console.panes.approvals import ApprovalsPane, pending_note
@@ -409,6 +416,15 @@ class DeskScreen(Screen[None], inherit_bindings=False):
 
     def action_why(self) -> None:
         self.post_message(WhyAsked())
+
+    def action_exchanges(self) -> None:
+        snapshot, chosen = self._view_of_app().state.snapshot, self.selection
+        if snapshot is not None and chosen is not None and chosen.kind is PaneId.APPROVALS:
+            for row in snapshot.approvals:
+                if str(row.id) == chosen.key:
+                    self.post_message(ExchangesAsked(row.id))
+                    return
+        self.notify(f"go to the approvals pane ({PaneId.APPROVALS.key}) and choose one", timeout=5)
 
     def action_undo(self) -> None:
         self.post_message(UndoAsked())

@@ -21,6 +21,7 @@ from app.console.actions import Scope, bindings_for
 from app.console.card import card_lines, headline, if_ignored
 from app.console.clock import Clock
 from app.console.figures import countdown
+from app.console.messages import ExchangesAsked
 from app.console.notes import footer_line
 from app.console.text import Line, Piece, Tone, cut, line
 from app.console.widgets.lines import LineRow, LinesView
@@ -225,6 +226,11 @@ class ReviewScreen(ModalScreen["Verdict | None"], inherit_bindings=False):
     def action_previous_field(self) -> None:
         self.focus_previous()
 
+    def action_exchanges(self) -> None:
+        """Read the words behind the card; the keys that decide it open anew afterwards."""
+        self._shown_at = None
+        self.post_message(ExchangesAsked(self.row.id))
+
     def action_nudge(self) -> None:
         self.app.bell()
 
@@ -269,3 +275,5 @@ class ReviewScreen(ModalScreen["Verdict | None"], inherit_bindings=False):
     @on(events.ScreenResume)
     def resumed(self) -> None:
         self.show()
+        if self._shown_at is None:
+            self.call_after_refresh(self._arm)

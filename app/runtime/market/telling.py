@@ -123,7 +123,7 @@ class Telling:
         if slot in AFTER_THE_CLOSE or slot is Slot.OPEN:
             view = await self._view(run, splits)
         earnings = await self._earnings(run) if slot in KNOWS_REPORTS else None
-        fundamentals = await self._fundamentals(run) if slot is Slot.SCREEN else {}
+        fundamentals = await self._fundamentals(run, view) if slot is Slot.SCREEN else {}
         for what, symbols in run.lacking.items():
             run.missing.append(f"{what}: {shortened(' '.join(sorted(symbols)), NAMES_SAID)}")
         return Market(
@@ -257,12 +257,14 @@ class Telling:
                 run.used(BEFORE_OPEN if run.slot is Slot.RECHECK else QUOTE, symbol)
         return {symbol: price for symbol, price in prices.items() if price is not None}
 
-    async def _fundamentals(self, run: _Run) -> dict[str, Json]:
-        """Key metrics and ratios of each symbol that has both, not past their lifetime."""
+    async def _fundamentals(self, run: _Run, view: MarketView) -> dict[str, Json]:
+        """Key metrics and ratios of each symbol that has both, within their lifetime; ratios at its close."""
         found: dict[str, Json] = {}
         for symbol in run.names.all:
+            bar = view.bars(symbol).on(run.session)
+            close = bar.close if bar else None
             metrics = await self._value(self._kept.get_key_metrics(symbol))
-            ratios = await self._value(self._kept.get_financial_ratios(symbol))
+            ratios = await self._value(self._kept.get_financial_ratios(symbol, close))
             if not metrics or not ratios or metrics.stale or ratios.stale:
                 continue
             if metrics.value is None or ratios.value is None:
