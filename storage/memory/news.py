@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from sqlalchemy import select
+from sqlalchemy import any_, literal, select
 from sqlalchemy.dialects.postgresql import insert
 
 from storage.memory.part import Part
@@ -42,7 +42,7 @@ class NewsMemory(Part):
         """What is plainly about a symbol, newest first."""
         rows = await self._session.scalars(
             select(NewsRow)
-            .where(NewsRow.session >= since, NewsRow.symbols.contains([symbol]))
+            .where(NewsRow.session >= since, literal(symbol) == any_(NewsRow.symbols))
             .order_by(NewsRow.session.desc(), NewsRow.published_at.desc().nulls_last(), NewsRow.id)
         )
         return tuple(
