@@ -13,9 +13,17 @@ from agents.market.bars import FloatArray
 
 
 def spa_p_value(
-    gains: FloatArray, *, block: float | None = None, draws: int = DRAWS, seed: int = SEED
+    gains: FloatArray,
+    variant: int | None = None,
+    *,
+    block: float | None = None,
+    draws: int = DRAWS,
+    seed: int = SEED,
 ) -> float:
-    """The p-value of "no variant is better than the champion".
+    """The p-value of "no variant is better than the champion", for the best one or for the column `variant`.
+
+    That of one column is the chance that the best of all would do as well as this one by luck (the single step
+    of Romano and Wolf 2005), so that another variant's merit does not vouch for it.
 
     `gains` is periods x variants: what each variant gained over the champion in each period. A column that
     does not vary says nothing and is left out; without any column left the p-value is 1. ValueError below
@@ -24,15 +32,18 @@ def spa_p_value(
     periods = gains.shape[0]
     if periods < 8:
         raise ValueError(f"expected at least 8 periods, was {periods}")
-    gains = gains[:, gains.std(axis=0) > 1e-12]
-    if gains.shape[1] == 0:
+    moving = gains.std(axis=0) > 1e-12
+    if not moving.any() or (variant is not None and not moving[variant]):
         return 1.0
+    place = None if variant is None else int(moving[:variant].sum())
+    gains = gains[:, moving]
     block = usual_block(periods) if block is None else block
     deviation = np.sqrt(long_run_variance(gains, block))
     means = gains.mean(axis=0)
     threshold = -deviation / math.sqrt(periods) * math.sqrt(2 * math.log(math.log(periods)))
     centre = np.where(means >= threshold, means, 0.0)
-    observed = float((means / deviation).max())
+    ratios = means / deviation
+    observed = float(ratios.max() if place is None else ratios[place])
     if observed <= 0:
         return 1.0
     simulated = [

@@ -224,7 +224,9 @@ def why_not(change: ParameterChange, rules: DeskRules) -> str | None:
     if not row.holds(change.new):
         return f"{_plain(change.new)} lies outside {row.bounds}"
     if (change.new - change.old) % row.step:
-        return f"it moves by {_plain(change.new - change.old)}, no whole steps of {_plain(row.step)} {row.unit}"
+        return (
+            f"it moves by {_plain(change.new - change.old)}, no whole steps of {_plain(row.step)} {row.unit}"
+        )
     if abs(change.new - change.old) > MOST_STEPS * row.step:
         return f"it moves by more than {MOST_STEPS} steps of {_plain(row.step)} {row.unit}"
     if row.sense is Sense.ONLY_DOWN and change.new > change.old:

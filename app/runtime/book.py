@@ -98,14 +98,10 @@ def facts_at_open(step: Step, symbol: str) -> Candidate:
 
 
 def _facts(step: Step, symbol: str, entry_session: date, known: date) -> Candidate:
-    bars = step.view.bars(symbol).upto(known)
-    return Candidate(
-        symbol=symbol,
+    return measured.candidate(
+        step.view.bars(symbol).upto(known),
         entry_session=entry_session,
         sector=_sector(step, symbol),
-        adv_shares=measured.adv_shares(bars),
-        worst_gap=measured.worst_gap(bars),
-        daily_volatility=measured.daily_volatility(bars),
         earnings=earnings_of(step.parts.kind, None, confirmed=False),
     )
 

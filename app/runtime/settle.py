@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from agents.market.bars import Bar as MarketBar
-from agents.market.calendar import sessions_between
 from agents.trading.book import OpenPosition, mark
-from agents.trading.broker import ExitFill, exit_on_bar, exit_without_bar
-from agents.trading.corporate import StopHold, release, suspected_split
+from agents.trading.broker import ExitFill
+from agents.trading.holding import meet_bar
 from app.runtime.actions import live_through_actions
 from app.runtime.closing import close_trade
 from app.runtime.step import Step, StepResult, held
@@ -28,17 +26,15 @@ async def settle(step: Step) -> StepResult:
     for row in await step.ledger.open_positions():
         position = held(row)
         bar = step.view.bars(row.symbol).on(step.session)
-        hold = _split_check(step, position, bar)
-        if hold is not None:
-            notes.append(f"{row.symbol} {'' if hold.is_released else 'stop held, '}{hold.reason}")
-        is_held_back = hold is not None and not hold.is_released
-        leaving = (_exit_in_doubt if is_held_back else _exit_of)(step, position, bar)
-        if leaving is not None:
-            await _leave(step, row, position, leaving)
-            closed.append(f"{row.symbol} {leaving.reason.replace('_', ' ')}")
+        met = meet_bar(position, bar, step.session, actions=step.actions, costs=step.parts.costs)
+        if met.hold is not None:
+            notes.append(f"{row.symbol} {'' if met.hold.is_released else 'stop held, '}{met.hold.reason}")
+        if met.leaving is not None:
+            await _leave(step, row, position, met.leaving)
+            closed.append(f"{row.symbol} {met.leaving.reason.replace('_', ' ')}")
             continue
-        if bar is not None and not is_held_back:
-            position = position.survive(bar)
+        if met.position is not position:
+            position = met.position
             row.low_since, row.high_since = position.low_since, position.high_since
             row.last_close, row.last_session = position.last_close, position.last_session
         alive.append(position)
@@ -57,44 +53,6 @@ async def settle_late(step: Step) -> StepResult:
     late = [bar for bar in found if bar is not None]
     await step.memory.store_bars(late)
     return StepResult(f"{len(late)} late bars" if late else "no bar came late", {"bars": len(late)})
-
-
-def _exit_of(step: Step, position: OpenPosition, bar: MarketBar | None) -> ExitFill | None:
-    held_for = sessions_between(position.entry_session, step.session)
-    costs = step.parts.costs
-    if bar is None:
-        return exit_without_bar(position, step.session, sessions_held=held_for, costs=costs)
-    entered_today = position.entry_session == step.session
-    return exit_on_bar(position, bar, entered_today=entered_today, sessions_held=held_for, costs=costs)
-
-
-def _split_check(step: Step, position: OpenPosition, bar: MarketBar | None) -> StopHold | None:
-    """Whether the bar may meet the stop, where its open suggests that it is on another basis; else None.
-
-    What was lived through is in the position's last close already. A source of actions answers at once.
-    """
-    if bar is None or position.entry_session == step.session:
-        return None
-    suspicion = suspected_split(position.last_close, to_price(bar.open), ())
-    if suspicion is None:
-        return None
-    if step.actions is None:
-        return release(suspicion, None)
-    since = [
-        action
-        for action in step.actions.of(position.symbol)
-        if position.last_session < action.ex_date <= step.session
-    ]
-    return release(suspicion, since)
-
-
-def _exit_in_doubt(step: Step, position: OpenPosition, bar: MarketBar | None) -> ExitFill | None:
-    """No exit by a price nobody believes. When its time is up, the worse of the bar and the last close."""
-    without = _exit_of(step, position, None)
-    on_bar = _exit_of(step, position, bar)
-    if without is None or on_bar is None:
-        return None
-    return min(on_bar, without, key=lambda leaving: leaving.price)
 
 
 def _bar_row(step: Step, symbol: str) -> Bar | None:

@@ -1,0 +1,394 @@
+"""Trades over a stored history, each opportunity on its own, by the rules the desk itself trades by.
+
+The screen, the setups, the deliberation, the sizes, the fills, the corporate actions and the exits are the very
+functions a replay calls; here they run in memory, and what does not depend on a variant is worked out once.
+
+What a replay knows and this leaves out is the rest of the account: every trade is sized on the same equity with
+nothing else held. So a replay trades a part of these, at the same prices; the others it denies for what it holds
+already, for heat, sector, correlation, places and cash, for losses and drawdown, and by its protections. The R of
+a trade differs by its number of shares alone: the commission and the cent are spread over more or fewer of them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import NamedTuple, Protocol
+from uuid import UUID
+
+from agents.learning.readings import Readings
+from agents.learning.space import DeskRules
+from agents.market.actions import ActionKey, Actions
+from agents.market.bars import Bar, MarketView
+from agents.market.calendar import previous_session
+from agents.market.indicators import technicals
+from agents.market.regime import Regime, read_regime
+from agents.orchestrator import AgentOrchestrator, Briefing
+from agents.roles.news_analyst import NewsAnalystAgent
+from agents.roles.research import ResearchAgent
+from agents.roles.risk_manager import RiskManagerAgent
+from agents.roles.strategy_builder import StrategyBuilderAgent
+from agents.trading.book import OpenPosition
+from agents.trading.broker import EntryFill, ExitFill, fill_entry, paid_out
+from agents.trading.corporate import Applied, live_through, pending_after
+from agents.trading.costs import Costs
+from agents.trading.holding import meet_bar
+from agents.trading.limits import AT_THE_TOP, BookView, Candidate, Limits, earnings_of, risk_policy
+from agents.trading.limits.facts import candidate
+from agents.trading.outcomes import outcome
+from agents.trading.policy import policy_for
+from agents.trading.screener import Screened, ScreenRules, screen_readings
+from agents.trading.setups import SetupPlan, plan_setup
+from storage.records import DeskKind, Direction, ExitReason, SetupType, TradeTerms, Volatility
+
+EQUITY = Decimal(100_000)
+NOBODY = UUID(int=0)
+
+
+class History(Protocol):
+    """Where the bars come from: a history pack, or what a desk has stored."""
+
+    @property
+    def actions(self) -> Actions: ...
+
+    def sessions(self, first: date, last: date) -> list[date]:
+        """The sessions from first to last, both included."""
+
+    def view(self, session: date) -> MarketView:
+        """Everything known at the close of a session, and of nothing later."""
+
+
+class Key(NamedTuple):
+    """An opportunity: the session on whose close it showed, and the symbol."""
+
+    session: date
+    symbol: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimulatedTrade:
+    """One trade from signal to exit; prices in dollars a share, `r` net of all costs.
+
+    `shares` are those bought; a split changes what is sold.
+    """
+
+    key: Key
+    setup: SetupType
+    direction: Direction
+    volatility: Volatility
+    entered: date
+    shares: int
+    entry_price: Decimal
+    stop: Decimal
+    target: Decimal
+    exited: date
+    exit_price: Decimal
+    exit_reason: ExitReason
+    r: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """What one set of rules made of a history: its trades by opportunity, in the order of the signals.
+
+    `open_ended` trades did not end in it. `index_return` is the index bought at the first close and held to the
+    last, a fraction; None without an index on both.
+    """
+
+    sessions: tuple[date, ...]
+    trades: Mapping[Key, SimulatedTrade]
+    open_ended: int
+    index_symbol: str | None = None
+    index_return: float | None = None
+
+
+class Simulator(Protocol):
+    """Whoever can say what rules would have traded: the rules in Python below, or a faster kernel that agrees."""
+
+    @property
+    def sessions(self) -> Sequence[date]:
+        """The sessions on whose close there is something to decide."""
+
+    async def run(self, rules: DeskRules, costs: Costs) -> Run:
+        """The trades of the rules, one at a time in a symbol; the same for the same rules."""
+
+
+class HistorySimulator:
+    """Runs rules over a history. Keeps what no rule changes, and every trade it has worked out once.
+
+    Not for two tasks at a time. ValueError without a session from `first` to `last`.
+    """
+
+    def __init__(self, history: History, first: date, last: date, *, equity: Decimal = EQUITY) -> None:
+        self._history = history
+        self._sessions = tuple(history.sessions(first, last))
+        if not self._sessions:
+            raise ValueError(f"expected sessions from {first} to {last}, there are none")
+        self._equity = equity
+        self._readings: dict[date, Readings] = {}
+        self._regimes: dict[date, Regime | None] = {}
+        self._screens: dict[tuple[date, ScreenRules, frozenset[SetupType]], tuple[Screened, ...]] = {}
+        self._bars: dict[tuple[str, date], Bar | None] = {}
+        self._trades: dict[tuple[object, ...], SimulatedTrade | _Untraded] = {}
+        self._orchestrator = AgentOrchestrator(
+            research=ResearchAgent(),
+            news=NewsAnalystAgent(),
+            strategy=StrategyBuilderAgent(),
+            risk=RiskManagerAgent(),
+        )
+
+    @property
+    def sessions(self) -> tuple[date, ...]:
+        return self._sessions
+
+    async def run(self, rules: DeskRules, costs: Costs, *, every: bool = False) -> Run:
+        """The trades of the rules; nothing later than its own close decides an opportunity.
+
+        As on a desk, a signal in a symbol that is held already is none, unless `every` one is asked for.
+        """
+        costs = costs.for_desk(DeskKind.HISTORY)
+        trades: dict[Key, SimulatedTrade] = {}
+        free_from: dict[str, date] = {}
+        open_ended = 0
+        for place, session in enumerate(self._sessions[:-1]):
+            self._read(session)
+            regime = self._regimes[session]
+            if regime is None:
+                continue
+            policy = policy_for(
+                regime.direction,
+                regime.volatility,
+                rules.regime_policy,
+                full_risk=rules.limits.risk_per_trade,
+            )
+            limits = risk_policy(rules.limits, policy.risk_per_trade, policy.heat)
+            for row in self._selected(session, rules.screen, policy.setups):
+                if not every and session < free_from.get(row.symbol, date.min):
+                    continue
+                plan = plan_setup(row.symbol, row.technicals, rules.setups, policy.setups)
+                if not isinstance(plan, SetupPlan):
+                    continue
+                key = (_prices(plan), limits, rules.limits, costs)
+                found = self._trades.get(key)
+                if found is None:
+                    found = await self._trade(place, row, regime, policy.setups, limits, rules, costs)
+                    self._trades[key] = found
+                if isinstance(found, SimulatedTrade):
+                    trades[found.key] = found
+                    free_from[row.symbol] = found.exited
+                elif found.is_open:
+                    open_ended += 1
+                    free_from[row.symbol] = date.max
+        symbol, held = self._index()
+        return Run(
+            sessions=self._sessions,
+            trades=trades,
+            open_ended=open_ended,
+            index_symbol=symbol,
+            index_return=held,
+        )
+
+    def _index(self) -> tuple[str | None, float | None]:
+        first, last = (self._history.view(session) for session in (self._sessions[0], self._sessions[-1]))
+        symbol = last.index_symbol
+        if symbol is None:
+            return None, None
+        bought, sold = first.bars(symbol).last, last.bars(symbol).last
+        return symbol, None if bought is None or sold is None else sold.close / bought.close - 1
+
+    def _read(self, session: date) -> None:
+        """Regime and readings of a session, once; they depend on no rule that may be changed."""
+        if session in self._readings:
+            return
+        view = self._history.view(session)
+        self._regimes[session] = read_regime(view)
+        self._readings[session] = Readings.of(
+            session, {symbol: technicals(view.bars(symbol)) for symbol in view.symbols}
+        )
+
+    def _selected(
+        self, session: date, rules: ScreenRules, allowed: frozenset[SetupType]
+    ) -> tuple[Screened, ...]:
+        key = (session, rules, allowed)
+        if key not in self._screens:
+            read = self._readings[session].unpacked()
+            self._screens[key] = screen_readings(session, read, rules, allowed=allowed).selected
+        return self._screens[key]
+
+    async def _trade(
+        self,
+        place: int,
+        row: Screened,
+        regime: Regime,
+        allowed: frozenset[SetupType],
+        limits: Limits,
+        rules: DeskRules,
+        costs: Costs,
+    ) -> "SimulatedTrade | _Untraded":
+        """One opportunity from its deliberation to its exit."""
+        session, entry = self._sessions[place], self._sessions[place + 1]
+        facts = self._facts(row.symbol, session, session, entry)
+        briefing = Briefing(
+            direction=regime.direction,
+            volatility=regime.volatility,
+            book=_lone_book(self._equity),
+            facts={row.symbol: facts},
+            entry_session=entry,
+            setups=rules.setups,
+            allowed=allowed,
+            parameters_version=1,
+            limits=limits,
+            costs=costs,
+        )
+        argument = await self._orchestrator.deliberate(row, briefing)
+        terms, plan = argument.terms, argument.plan
+        if terms is None or plan is None:
+            return _Untraded(is_open=False)
+        told = [
+            action
+            for action in self._history.actions.of(row.symbol)
+            if session < action.ex_date <= entry
+        ]
+        if not pending_after(row.symbol, told, plan.close).keep:
+            return _Untraded(is_open=False)
+        facts = self._facts(row.symbol, entry, previous_session(entry), entry)
+        bar = self._bar(row.symbol, entry)
+        fill = fill_entry(terms, bar, facts, _lone_book(self._equity), rules.limits, costs)
+        if not isinstance(fill, EntryFill):
+            return _Untraded(is_open=False)
+        ended = self._hold(_position(terms, fill), place + 1, costs)
+        if ended is None:
+            return _Untraded(is_open=True)
+        position, leaving, realised = ended
+        return SimulatedTrade(
+            key=Key(session, row.symbol),
+            setup=terms.setup_type,
+            direction=regime.direction,
+            volatility=regime.volatility,
+            entered=entry,
+            shares=fill.shares,
+            entry_price=fill.price,
+            stop=terms.stop,
+            target=terms.target,
+            exited=leaving.session,
+            exit_price=leaving.price,
+            exit_reason=leaving.reason,
+            r=outcome(position, leaving, realised=realised).r_multiple,
+        )
+
+    def _hold(
+        self, position: OpenPosition, place: int, costs: Costs
+    ) -> tuple[OpenPosition, ExitFill, Decimal] | None:
+        """What was held at the end, how it left, and the dollars realised on the way; None while it is open."""
+        realised = Decimal("0.00")
+        applied: set[ActionKey] = set()
+        seen = position.entry_session
+        for session in self._sessions[place:]:
+            actions = [
+                action
+                for action in self._history.actions.of(position.symbol)
+                if seen < action.ex_date <= session
+            ]
+            seen = session
+            before = position
+            for result in live_through(position, actions, today=session, applied=applied)[1]:
+                if not isinstance(result, Applied):
+                    continue
+                if result.position is None:
+                    return before, paid_out(before, result.cash, session), realised
+                applied.add(result.action.key)
+                realised += Decimal(0) if result.is_income else result.realised
+                before = position = result.position
+            bar = self._bar(position.symbol, session)
+            met = meet_bar(position, bar, session, actions=self._history.actions, costs=costs)
+            if met.leaving is not None:
+                return position, met.leaving, realised
+            position = met.position
+        return None
+
+    def _facts(self, symbol: str, session: date, known: date, entry: date) -> Candidate:
+        """What the close of `known` knew of a symbol, on the basis of `session`."""
+        view = self._history.view(session)
+        instrument = view.instruments.get(symbol)
+        return candidate(
+            view.bars(symbol).upto(known),
+            entry_session=entry,
+            sector=instrument.sector if instrument is not None else None,
+            earnings=earnings_of(DeskKind.HISTORY, None, confirmed=False),
+        )
+
+    def _bar(self, symbol: str, session: date) -> Bar | None:
+        """The bar as the session itself saw it."""
+        key = (symbol, session)
+        if key not in self._bars:
+            self._bars[key] = self._history.view(session).bars(symbol).on(session)
+        return self._bars[key]
+
+
+@dataclass(frozen=True)
+class _Untraded:
+    """An opportunity that was denied or skipped, or whose trade the history does not see the end of."""
+
+    is_open: bool
+
+
+def doubled(costs: Costs) -> Costs:
+    """The same costs twice: what a change must survive to be believed. Cut off at what Costs allows."""
+    most = {"market_bps": 100.0, "stop_bps": 200.0}
+    twice = {name: min(2 * getattr(costs, name), bound) for name, bound in most.items()}
+    commission = min(2 * costs.commission_usd, Decimal(50))
+    return costs.model_copy(update={**twice, "commission_usd": commission})
+
+
+def longest_hold(*rules: DeskRules) -> int:
+    """The most sessions from a signal to the end of its trade under any of these rules."""
+    holds = [setup.max_hold for one in rules for _, setup in one.setups]
+    return 1 + max(holds)
+
+
+def _lone_book(equity: Decimal) -> BookView:
+    """An account that holds nothing else and has lost nothing."""
+    return BookView(
+        equity=equity,
+        cash=equity,
+        unsettled=Decimal(0),
+        exposures=(),
+        day_return=0.0,
+        week_return=0.0,
+        ladder=AT_THE_TOP,
+        locks=(),
+    )
+
+
+def _prices(plan: SetupPlan) -> tuple[object, ...]:
+    """What of a plan decides how its trade goes: two variants that plan the same trade share it."""
+    return (
+        plan.symbol,
+        plan.session,
+        plan.setup_type,
+        plan.close,
+        plan.min_entry,
+        plan.max_entry,
+        plan.stop,
+        plan.target,
+        plan.max_hold,
+    )
+
+
+def _position(terms: TradeTerms, fill: EntryFill) -> OpenPosition:
+    return OpenPosition(
+        id=NOBODY,
+        symbol=terms.symbol,
+        setup_type=terms.setup_type,
+        shares=fill.shares,
+        entry_session=fill.session,
+        entry_price=fill.price,
+        entry_fee=fill.fee,
+        stop=terms.stop,
+        target=terms.target,
+        max_hold=terms.max_hold,
+        low_since=fill.price,
+        high_since=fill.price,
+        last_close=fill.price,
+        last_session=fill.session,
+    )
