@@ -16,7 +16,7 @@ from agents.learning.bootstrap import ratio_interval
 from agents.learning.claims import CELL
 from agents.learning.evalues import Shrunk, shrunk_effect
 from agents.learning.pairs import Pairs
-from agents.learning.pbo import BLOCKS, overfitting_probability
+from agents.learning.pbo import BLOCKS, means, overfitting_probability
 from agents.learning.sharpe import dsr, record_of
 from agents.learning.space import ParameterChange
 from agents.learning.spa import spa_p_value
@@ -69,7 +69,9 @@ class Baselines:
     """
 
     champion_r: float | None
+    champion_trades: int
     challenger_r: float | None
+    challenger_trades: int
     index_symbol: str | None
     index_return: float | None
 
@@ -149,7 +151,9 @@ def judge(
     claimed = [cell for cell in cells if cell.mean is not None]
     checks = (
         _at_least("trades", float(pairs.traded), LEAST_TRADES),
-        GateCheck("regimes", float(len(claimed)), f"one with {CELL} pairs, no claim for others", bool(claimed)),
+        GateCheck(
+            "regimes", float(len(claimed)), f"one with {CELL} pairs, no claim for others", bool(claimed)
+        ),
         _at_least("gain", estimate.mean, LEAST_GAIN),
         _above("interval", estimate.low),
         _at_least("deflated Sharpe ratio", _deflated(records, place, trials_ever), LEAST_DSR),
@@ -201,7 +205,7 @@ def _deflated(records: FloatArray, place: int, trials: int) -> float | None:
 def _overfitting(records: FloatArray) -> float | None:
     if records.shape[1] < 2 or records.shape[0] < 2 * BLOCKS:
         return None
-    return overfitting_probability(records)
+    return overfitting_probability(records, performance=means)  # variants are ranked by what they gain
 
 
 def _walked(others: Sequence[Trial], sessions: Sequence[date], hold: int) -> float | None:
@@ -291,7 +295,8 @@ def _sentences(
         if baselines.index_return is not None:
             held = f"; {baselines.index_symbol} bought and held {baselines.index_return:+.1%}"
         said.append(
-            f"Champion {baselines.champion_r:+.3f} R a trade, challenger {baselines.challenger_r:+.3f}{held}."
+            f"Champion {baselines.champion_r:+.3f} R a trade over {baselines.champion_trades}, challenger "
+            f"{baselines.challenger_r:+.3f} over {baselines.challenger_trades}{held}."
         )
     failed = [
         f"{check.name} {'unknown' if check.value is None else f'{check.value:.3g}'}, needed {check.needed}"

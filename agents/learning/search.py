@@ -14,6 +14,7 @@ import numpy as np
 
 from agents.learning.claims import CELL
 from agents.learning.evidence import (
+    LEAST_GAIN,
     LEAST_TRADES,
     Baselines,
     Evidence,
@@ -143,7 +144,9 @@ async def search(
                 baselines=_baselines(champion, await simulator.run(other, costs)),
             )
         )
-    canary = noise_canary(trials, sessions=sessions, hold=hold, trials_ever=ever, seed=sessions[-1].toordinal())
+    canary = noise_canary(
+        trials, sessions=sessions, hold=hold, trials_ever=ever, seed=sessions[-1].toordinal()
+    )
     proposals, refused = _proposals(evidence, rules, in_flight, rejected, canary)
     return Night(
         trades=len(held),
@@ -168,7 +171,14 @@ def noise_canary(
     coins = np.random.default_rng(seed).integers(0, 2, len(weeks)) * 2 - 1
     signs = dict(zip(weeks, coins.tolist(), strict=True))
     turned = [Trial(change=trial.change, pairs=trial.pairs.turned(signs)) for trial in trials]
-    nothing = Baselines(champion_r=None, challenger_r=None, index_symbol=None, index_return=None)
+    nothing = Baselines(
+        champion_r=None,
+        champion_trades=0,
+        challenger_r=None,
+        challenger_trades=0,
+        index_symbol=None,
+        index_return=None,
+    )
     promoted = [
         leader.change
         for leader in _leaders(turned)
@@ -212,11 +222,11 @@ def _around(row: Parameter, rules: DeskRules, middle: Decimal, steps: int) -> li
 
 
 def _leaders(trials: Iterable[Trial]) -> list[Trial]:
-    """The best variant of each family that gained, best first: by the gain that is sure."""
+    """The best variant of each family that gained enough to be worth it, best first: by the gain that is sure."""
     best: dict[str, tuple[float, Trial]] = {}
     for trial in trials:
         family, surely = space()[trial.change.name].family, trial.pairs.surely
-        if trial.pairs.mean > 0 and (family not in best or surely > best[family][0]):
+        if trial.pairs.mean >= LEAST_GAIN and (family not in best or surely > best[family][0]):
             best[family] = (surely, trial)
     ranked = sorted(best.values(), key=lambda found: (-found[0], found[1].change.name))
     return [trial for _, trial in ranked[:MOST_LOOKED_AT]]
@@ -232,7 +242,9 @@ def _proposals(
     promising = {one.change: one for one in evidence if one.verdict is HistoryVerdict.PROMISING}
     taken, refused = sift(promising, rules, in_flight=in_flight, rejected=rejected)
     if canary.sang:
-        blocked = [RefusedChange(change, "noise would have been promoted tonight as well") for change in taken]
+        blocked = [
+            RefusedChange(change, "noise would have been promoted tonight as well") for change in taken
+        ]
         return (), (*refused, *blocked)
     return tuple(Proposal(change, _reason(promising[change]), promising[change]) for change in taken), refused
 
@@ -267,7 +279,9 @@ def _is_traded(row: Parameter, counts: dict[SetupType, int]) -> bool:
 def _baselines(champion: Run, challenger: Run) -> Baselines:
     return Baselines(
         champion_r=_mean_r(champion),
+        champion_trades=len(champion.trades),
         challenger_r=_mean_r(challenger),
+        challenger_trades=len(challenger.trades),
         index_symbol=champion.index_symbol,
         index_return=champion.index_return,
     )
@@ -278,6 +292,4 @@ def _mean_r(run: Run) -> float | None:
 
 
 def _quiet(trades: int, missing: tuple[str, ...]) -> Night:
-    return Night(
-        trades=trades, tried=(), evidence=(), proposals=(), refused=(), missing=missing, canary=None
-    )
+    return Night(trades=trades, tried=(), evidence=(), proposals=(), refused=(), missing=missing, canary=None)

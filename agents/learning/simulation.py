@@ -23,7 +23,7 @@ from agents.market.bars import Bar, MarketView
 from agents.market.calendar import previous_session
 from agents.market.indicators import technicals
 from agents.market.regime import Regime, read_regime
-from agents.orchestrator import AgentOrchestrator, Briefing
+from agents.orchestrator import CONSENSUS, AgentOrchestrator, Briefing
 from agents.roles.news_analyst import NewsAnalystAgent
 from agents.roles.research import ResearchAgent
 from agents.roles.risk_manager import RiskManagerAgent
@@ -129,6 +129,8 @@ class HistorySimulator:
         self._regimes: dict[date, Regime | None] = {}
         self._screens: dict[tuple[date, ScreenRules, frozenset[SetupType]], tuple[Screened, ...]] = {}
         self._bars: dict[tuple[str, date], Bar | None] = {}
+        self._voted_down: set[Key] = set()
+        self._known: dict[tuple[str, date, date], Candidate] = {}
         self._trades: dict[tuple[object, ...], SimulatedTrade | _Untraded] = {}
         self._orchestrator = AgentOrchestrator(
             research=ResearchAgent(),
@@ -164,6 +166,8 @@ class HistorySimulator:
             limits = risk_policy(rules.limits, policy.risk_per_trade, policy.heat)
             for row in self._selected(session, rules.screen, policy.setups):
                 if not every and session < free_from.get(row.symbol, date.min):
+                    continue
+                if Key(session, row.symbol) in self._voted_down:
                     continue
                 plan = plan_setup(row.symbol, row.technicals, rules.setups, policy.setups)
                 if not isinstance(plan, SetupPlan):
@@ -242,12 +246,13 @@ class HistorySimulator:
         )
         argument = await self._orchestrator.deliberate(row, briefing)
         terms, plan = argument.terms, argument.plan
+        if argument.denied_by == CONSENSUS:
+            # Strategy is for every plan and the others do not know the rules: no variant changes this vote.
+            self._voted_down.add(Key(session, row.symbol))
         if terms is None or plan is None:
             return _Untraded(is_open=False)
         told = [
-            action
-            for action in self._history.actions.of(row.symbol)
-            if session < action.ex_date <= entry
+            action for action in self._history.actions.of(row.symbol) if session < action.ex_date <= entry
         ]
         if not pending_after(row.symbol, told, plan.close).keep:
             return _Untraded(is_open=False)
@@ -308,14 +313,17 @@ class HistorySimulator:
 
     def _facts(self, symbol: str, session: date, known: date, entry: date) -> Candidate:
         """What the close of `known` knew of a symbol, on the basis of `session`."""
-        view = self._history.view(session)
-        instrument = view.instruments.get(symbol)
-        return candidate(
-            view.bars(symbol).upto(known),
-            entry_session=entry,
-            sector=instrument.sector if instrument is not None else None,
-            earnings=earnings_of(DeskKind.HISTORY, None, confirmed=False),
-        )
+        key = (symbol, session, known)
+        if key not in self._known:
+            view = self._history.view(session)
+            instrument = view.instruments.get(symbol)
+            self._known[key] = candidate(
+                view.bars(symbol).upto(known),
+                entry_session=entry,
+                sector=instrument.sector if instrument is not None else None,
+                earnings=earnings_of(DeskKind.HISTORY, None, confirmed=False),
+            )
+        return self._known[key]
 
     def _bar(self, symbol: str, session: date) -> Bar | None:
         """The bar as the session itself saw it."""

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.learning.bootstrap import ratio_interval, resamples
-from agents.learning.pbo import overfitting_probability
+from agents.learning.pbo import means, overfitting_probability
 from agents.learning.sharpe import (
     Record,
     deflated_benchmark,
@@ -75,8 +75,9 @@ def test_an_independent_library_finds_the_same_probabilities(returns: np.ndarray
     theirs = purgedcv.deflated_sharpe_ratio(returns, trials, 0.002)
     assert dsr(record, trials, 0.002) == pytest.approx(theirs, abs=2e-3)
     assert min_backtest_years(trials) == pytest.approx(purgedcv.minimum_backtest_length(trials), abs=1e-9)
-    needed = purgedcv.min_track_record_length(record.sharpe, -0.1, 0.05, record.skew, record.kurtosis)
-    assert math.ceil(min_track_record(record, -0.1)) == needed
+    below = record.sharpe - 0.1
+    needed = purgedcv.min_track_record_length(record.sharpe, below, 0.05, record.skew, record.kurtosis)
+    assert math.ceil(min_track_record(record, below)) == needed
 
 
 def test_no_record_is_made_of_too_little() -> None:
@@ -90,6 +91,8 @@ def test_an_independent_library_finds_the_same_probability_of_overfitting(seed: 
     returns = np.random.default_rng(seed).normal(0, 1, (240, 12))
     theirs = purgedcv.probability_of_backtest_overfitting(returns.T, n_splits=8).pbo
     assert overfitting_probability(returns, 8) == pytest.approx(theirs, abs=1e-12)
+    by_mean = purgedcv.probability_of_backtest_overfitting(returns.T, n_splits=8, metric=np.mean).pbo
+    assert overfitting_probability(returns, 8, means) == pytest.approx(by_mean, abs=1e-12)
 
 
 def test_on_noise_the_probability_of_overfitting_is_about_a_half() -> None:
@@ -124,7 +127,7 @@ def test_the_resamples_are_those_of_an_independent_library() -> None:
 def test_superior_ability_has_the_p_value_an_independent_library_finds(seed: int, edge: float) -> None:
     gains = np.random.default_rng(seed).normal(0, 1, (120, 6))
     gains[:, 2] += edge
-    # The library compares plain means, Hansen's statistic studentised ones: on columns of one deviation they agree.
+    # The library compares plain means, Hansen studentised ones: on columns of one deviation they agree.
     gains /= np.sqrt(long_run_variance(gains, 5))
     if gains.mean(axis=0).max() <= 0:
         return
@@ -142,6 +145,8 @@ def test_superior_ability_is_seen_and_its_absence_too() -> None:
     assert spa_p_value(noise) > 0.10
     assert spa_p_value(-np.abs(noise)) == 1.0
     assert spa_p_value(np.zeros((20, 3))) == 1.0
+    assert spa_p_value(better, 3) == spa_p_value(better)
+    assert spa_p_value(better, 4) > 0.10  # another variant's merit does not vouch for it
 
 
 def test_the_interval_of_a_mean_covers_it_and_needs_enough_weeks() -> None:

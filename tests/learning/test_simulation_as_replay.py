@@ -117,7 +117,11 @@ async def test_every_trade_of_a_replay_is_found_and_every_other_was_denied_by_th
         same = run.trades[Key(trade.signal, trade.symbol)]
         assert (same.setup, same.direction, same.volatility) == (trade.setup, trade.regime, trade.volatility)
         assert (same.entered, same.entry_price) == (trade.entered, trade.entry_price)
-        assert (same.exited, same.exit_price, same.exit_reason) == (trade.exited, trade.exit_price, trade.reason)
+        assert (same.exited, same.exit_price, same.exit_reason) == (
+            trade.exited,
+            trade.exit_price,
+            trade.reason,
+        )
         assert (same.stop, same.target) == (trade.stop, trade.target)
         assert r_of(same, trade.shares, settings.costs) == pytest.approx(trade.r, abs=1e-9)
         assert r_of(same, same.shares, settings.costs) == pytest.approx(same.r, abs=1e-9)

@@ -33,7 +33,12 @@ def test_the_bounds_are_those_of_the_fields() -> None:
     assert row.meaning == "Highest RSI(14) that counts as oversold, 0-100"
     assert row.bounds == "15 to 45 RSI(14)"
     heat = space()["limits.heat"]
-    assert (heat.low_open, heat.high, heat.sense, heat.family) == (True, Decimal("0.06"), Sense.ONLY_DOWN, "limits")
+    assert (heat.low_open, heat.high, heat.sense, heat.family) == (
+        True,
+        Decimal("0.06"),
+        Sense.ONLY_DOWN,
+        "limits",
+    )
     assert space()["limits.min_cash"].sense is Sense.ONLY_UP
 
 
