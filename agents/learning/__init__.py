@@ -1,3 +1,3 @@
-"""The learning loop's pure core: what may be changed, what history says about a change, and how it is watched.
+"""The pure core of the learning loop: what may be changed, what history says of a change, how it is watched.
 
-No database, no clock, no model here: records in, frozen records out. Nothing of it trades or widens a limit."""
+No database, no clock, no model: records in, frozen records out. Nothing here trades or widens a limit."""

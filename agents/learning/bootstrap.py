@@ -1,5 +1,6 @@
-"""The stationary bootstrap (Politis and Romano 1994): resampling that keeps what follows each other together."""
+"""The stationary bootstrap (Politis and Romano 1994): it resamples, and keeps neighbours in time together."""
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -30,7 +31,7 @@ def resamples(periods: int, block: float, draws: int = DRAWS, seed: int = SEED) 
 
 def usual_block(periods: int) -> int:
     """The cube root of the length, which is the order of the optimal block; at least one."""
-    return max(1, round(periods ** (1 / 3)))
+    return max(1, round(math.cbrt(periods)))
 
 
 def ratio_interval(

@@ -1,13 +1,13 @@
-"""Claims: what the desk believes about its own trades, each one an executable filter with the trades it rests on.
+"""Claims: what the desk believes about its trades, each an executable filter with the trades it rests on.
 
-No claim is free text. A filter is typed, its statistics are computed here, its rates are shrunk towards what it
-is a part of (setup within desk, the filter within its setup), and it is forgotten after 60 days.
+No claim is free text. A filter is typed, its statistics are computed here, its rates are shrunk towards what
+it is a part of (setup within desk, the filter within its setup), and it is forgotten after 60 days.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from itertools import product
+from itertools import pairwise, product
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -48,7 +48,7 @@ class TradeFact:
 
 
 class TradeFilter(BaseModel):
-    """Which trades are meant; what is unset says nothing. Ranges are from the first up to, not with, the second."""
+    """Which trades are meant; what is unset says nothing. Ranges leave out their second value."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -131,7 +131,7 @@ class TradeStatistics:
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """A filter, the trades it rested on when it was made, and what they came to; `expires` is the first day without."""
+    """A filter, the trades it rested on when it was made, and what they came to; gone from `expires` on."""
 
     filter: TradeFilter
     trade_ids: tuple[UUID, ...]
@@ -214,7 +214,7 @@ def _filters(trades: Sequence[TradeFact]) -> list[TradeFilter]:
 
 
 def _spans(edges: Sequence[float]) -> list[tuple[float, float]]:
-    return list(zip(edges, edges[1:], strict=False))
+    return list(pairwise(edges))
 
 
 def _within(span: tuple[float, float] | None, value: float | None) -> bool:
@@ -230,7 +230,7 @@ def _sentence(wanted: TradeFilter, found: TradeStatistics) -> str:
         return f"{wanted}: no trade has closed yet."
     low, high = found.interval
     said = (
-        f"{wanted}: {found.wins} of {found.n} won (95% {low:.0%} to {high:.0%}), shrunk {found.win_rate:.0%} where "
-        f"{found.expected_rate:.0%} was to be expected; {found.mean_r:+.2f} R a trade, shrunk"
+        f"{wanted}: {found.wins} of {found.n} won (95% {low:.0%} to {high:.0%}), shrunk {found.win_rate:.0%} "
+        f"where {found.expected_rate:.0%} was to be expected; {found.mean_r:+.2f} R a trade, shrunk"
     )
     return f"{said}, from fewer than {CELL} trades." if found.is_thin else f"{said}."

@@ -7,6 +7,7 @@ evidence at alpha however often one looks (Waudby-Smith and Ramdas 2024; Shin, R
 detector). Scale, block and horizon are frozen before the first week.
 """
 
+import itertools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -65,8 +66,9 @@ class Bets:
 class Monitor:
     """A challenger under watch, as of its last week; `after` gives the next state and changes nothing.
 
-    `up` and `down` are the wealth of each bet that the challenger is better, and that it is worse. `gained` and
-    `blocks` add up the unclipped means; `open` are weeks of a block that is not full yet. A verdict stays.
+    `up` and `down` are the wealth of each bet that the challenger is better, and that it is worse. `gained`
+    and `blocks` add up the unclipped means; `open` are weeks of a block that is not full yet. A verdict
+    stays.
     """
 
     bets: Bets
@@ -187,9 +189,7 @@ def autocorrelation(values: Sequence[float]) -> float:
     total = math.fsum((value - mean) ** 2 for value in values)
     if total <= 0:
         return 0.0
-    return (
-        math.fsum((one - mean) * (two - mean) for one, two in zip(values, values[1:], strict=False)) / total
-    )
+    return math.fsum((one - mean) * (two - mean) for one, two in itertools.pairwise(values)) / total
 
 
 def watched(bets: Bets, weeks: Iterable[Week]) -> Monitor:

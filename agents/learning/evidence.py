@@ -1,7 +1,8 @@
 """What history says about one change: figures, the gate they must pass, and a verdict in plain sentences.
 
-The gate's thresholds are engineering defaults. "Inconclusive, keep the champion" is the normal verdict: with a
-few trades a week a small improvement cannot be proven. A prompt can never pass: its model may know the outcome.
+The gate's thresholds are engineering defaults. "Inconclusive, keep the champion" is the normal verdict: with
+a few trades a week a small improvement cannot be proven. A prompt can never pass: its model may know the
+outcome.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,8 +19,8 @@ from agents.learning.evalues import Shrunk, shrunk_effect
 from agents.learning.pairs import Pairs
 from agents.learning.pbo import BLOCKS, means, overfitting_probability
 from agents.learning.sharpe import dsr, record_of
-from agents.learning.space import ParameterChange
 from agents.learning.spa import spa_p_value
+from agents.learning.space import ParameterChange
 from agents.learning.walk_forward import walk_forward
 from agents.market.bars import FloatArray
 from agents.statistics import Estimate
@@ -63,7 +64,7 @@ class RegimeCell:
 
 @dataclass(frozen=True, kw_only=True)
 class Baselines:
-    """What stands beside every figure: R a trade of the champion by rules alone, and the index bought and held.
+    """What stands beside every figure: R a trade of both by rules alone, and the index bought and held.
 
     `index_return` is a fraction over the whole span; None without an index.
     """
@@ -89,8 +90,9 @@ class Evidence:
     """The record of one change, frozen as it was judged. Gains are in R an opportunity.
 
     `estimate` has the stationary-bootstrap interval; `twice_the_costs` is the mean gain at doubled costs;
-    `trials` is every variant ever run, this search's included; `walk_forward` the mean gain, on what came after,
-    of whatever variant was best before; `weakest` the year without which the gain is smallest, and that gain.
+    `trials` is every variant ever run, this search's included; `walk_forward` the mean gain, on what came
+    after, of whatever variant was best before; `weakest` the year without which the gain is smallest, and
+    that gain.
     """
 
     change: ParameterChange
@@ -127,9 +129,10 @@ def judge(
 ) -> Evidence:
     """Judge one variant among all that were run with it.
 
-    `others` are those, itself included; `trials_ever` counts every variant ever run, those included. `twice` are
-    the pairs at doubled costs, `neighbours` the mean gains of the variants a step to either side, `hold` the most
-    sessions from a signal to the end of its trade. ValueError when the count is below the variants given.
+    `others` are those, itself included; `trials_ever` counts every variant ever run, those included. `twice`
+    are the pairs at doubled costs, `neighbours` the mean gains of the variants a step to either side, `hold`
+    the most sessions from a signal to the end of its trade. ValueError when the count is below the variants
+    given.
     """
     if trials_ever < len(others):
         raise ValueError(f"expected at least {len(others)} trials ever, was {trials_ever}")
@@ -193,7 +196,7 @@ def _verdict(checks: Sequence[GateCheck], estimate: Estimate) -> HistoryVerdict:
 
 
 def _deflated(records: FloatArray, place: int, trials: int) -> float | None:
-    """The deflated Sharpe ratio of what a variant made each week, against the spread of all of this search."""
+    """The deflated Sharpe ratio of a variant's own weeks, against the spread of all of this search."""
     found = [record_of(column.tolist()) for column in records.T]
     own = found[place]
     if own is None:

@@ -16,7 +16,7 @@ SURE = 1.645  # standard errors: one side of 95%
 
 @dataclass(frozen=True)
 class Pair:
-    """One opportunity that at least one of the two traded; results in R, `direction` the market's that evening."""
+    """One opportunity that at least one of the two traded; results in R, `direction` is the market's."""
 
     key: Key
     direction: Direction

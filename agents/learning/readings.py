@@ -43,7 +43,7 @@ class Readings:
         read: dict[str, Technicals | None] = dict.fromkeys(self.universe)
         for symbol, bars, row in zip(self.symbols, self.bars, self.values.tolist(), strict=True):
             measured = {
-                name: None if value != value else value  # noqa: PLR0124 - NaN is the only such value
+                name: None if value != value else value  # NaN is the only such value
                 for name, value in zip(_MEASURED, row, strict=True)
             }
             read[symbol] = Technicals(session=self.session, bars=bars, **measured)

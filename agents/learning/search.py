@@ -1,7 +1,7 @@
-"""The rules twin of the learning agent: looks around the champion, step by step, and proposes what history bears out.
+"""The rules twin of the learning agent: it looks around the champion and proposes what history bears out.
 
-Deterministic: the same history and rules give the same night. Every variant that is run is counted for ever, also
-when a night runs it again.
+Deterministic: the same history and rules give the same night. Every variant that is run is counted for ever,
+also when a night runs it again.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -94,9 +94,9 @@ async def search(
 ) -> Night:
     """Try every replayable parameter two steps down and up, and judge the best of each family.
 
-    `trials_before` is the count of the registry; `in_flight` are families with a change on trial, which are left
-    alone; `rejected` as in `sift`; `only` are names of parameters, all when None. Each variant's row belongs into
-    the registry before anybody sees a result.
+    `trials_before` is the count of the registry; `in_flight` are families with a change on trial, which are
+    left alone; `rejected` as in `sift`; `only` are names of parameters, all when None. Each variant's row
+    belongs into the registry before anybody sees a result.
     """
     sessions = simulator.sessions
     champion = await simulator.run(rules, costs)
@@ -164,8 +164,8 @@ def noise_canary(
 ) -> Canary:
     """Turn the differences of each week around or not, by a coin, the same for all variants, and judge again.
 
-    Nothing in it is better than the champion any more, whatever there was. Costs and neighbours are not asked,
-    so that it is promoted rather too easily.
+    Nothing in it is better than the champion any more, whatever there was. Costs and neighbours are not
+    asked, so that it is promoted rather too easily.
     """
     weeks = sorted({week for trial in trials for week in trial.pairs.weeks})
     coins = np.random.default_rng(seed).integers(0, 2, len(weeks)) * 2 - 1
@@ -222,7 +222,7 @@ def _around(row: Parameter, rules: DeskRules, middle: Decimal, steps: int) -> li
 
 
 def _leaders(trials: Iterable[Trial]) -> list[Trial]:
-    """The best variant of each family that gained enough to be worth it, best first: by the gain that is sure."""
+    """The best variant of each family that gained enough, best first: by the gain that is sure."""
     best: dict[str, tuple[float, Trial]] = {}
     for trial in trials:
         family, surely = space()[trial.change.name].family, trial.pairs.surely

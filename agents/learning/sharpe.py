@@ -97,7 +97,7 @@ def min_track_record(record: Record, benchmark: float = 0.0, confidence: float =
 
 
 def min_backtest_years(trials: int, target: float = 1.0) -> float:
-    """MinBTL: years of history below which the best of so many trials shows the annual Sharpe `target` by luck."""
+    """MinBTL: years below which the best of so many trials shows the annual Sharpe `target` by luck."""
     if target <= 0:
         raise ValueError(f"expected a target above zero, was {target}")
     return (expected_maximum(trials) / target) ** 2

@@ -1,12 +1,14 @@
 """Trades over a stored history, each opportunity on its own, by the rules the desk itself trades by.
 
-The screen, the setups, the deliberation, the sizes, the fills, the corporate actions and the exits are the very
-functions a replay calls; here they run in memory, and what does not depend on a variant is worked out once.
+The screen, the setups, the deliberation, the sizes, the fills, the corporate actions and the exits are the
+very functions a replay calls; here they run in memory, and what does not depend on a variant is worked out
+once.
 
-What a replay knows and this leaves out is the rest of the account: every trade is sized on the same equity with
-nothing else held. So a replay trades a part of these, at the same prices; the others it denies for what it holds
-already, for heat, sector, correlation, places and cash, for losses and drawdown, and by its protections. The R of
-a trade differs by its number of shares alone: the commission and the cent are spread over more or fewer of them.
+What a replay knows and this leaves out is the rest of the account: every trade is sized on the same equity
+with nothing else held. So a replay trades a part of these, at the same prices; the others it denies for what
+it holds already, for heat, sector, correlation, places and cash, for losses and drawdown, and by its
+protections. The R of a trade differs by its number of shares alone: the commission and the cent are spread
+over more or fewer of them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -91,8 +93,8 @@ class SimulatedTrade:
 class Run:
     """What one set of rules made of a history: its trades by opportunity, in the order of the signals.
 
-    `open_ended` trades did not end in it. `index_return` is the index bought at the first close and held to the
-    last, a fraction; None without an index on both.
+    `open_ended` trades did not end in it. `index_return` is the index bought at the first close and held to
+    the last, a fraction; None without an index on both.
     """
 
     sessions: tuple[date, ...]
@@ -103,7 +105,7 @@ class Run:
 
 
 class Simulator(Protocol):
-    """Whoever can say what rules would have traded: the rules in Python below, or a faster kernel that agrees."""
+    """Whoever can say what rules would have traded: the class below, or a faster kernel that agrees."""
 
     @property
     def sessions(self) -> Sequence[date]:
@@ -284,7 +286,7 @@ class HistorySimulator:
     def _hold(
         self, position: OpenPosition, place: int, costs: Costs
     ) -> tuple[OpenPosition, ExitFill, Decimal] | None:
-        """What was held at the end, how it left, and the dollars realised on the way; None while it is open."""
+        """What was held at the end, how it left, and the dollars realised on the way; None if still open."""
         realised = Decimal("0.00")
         applied: set[ActionKey] = set()
         seen = position.entry_session
@@ -350,8 +352,10 @@ def doubled(costs: Costs) -> Costs:
 
 def longest_hold(*rules: DeskRules) -> int:
     """The most sessions from a signal to the end of its trade under any of these rules."""
-    holds = [setup.max_hold for one in rules for _, setup in one.setups]
-    return 1 + max(holds)
+    setups = [one.setups for one in rules]
+    return 1 + max(
+        max(some.oversold_bounce.max_hold, some.momentum.max_hold, some.breakout.max_hold) for some in setups
+    )
 
 
 def _lone_book(equity: Decimal) -> BookView:

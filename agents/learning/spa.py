@@ -22,8 +22,8 @@ def spa_p_value(
 ) -> float:
     """The p-value of "no variant is better than the champion", for the best one or for the column `variant`.
 
-    That of one column is the chance that the best of all would do as well as this one by luck (the single step
-    of Romano and Wolf 2005), so that another variant's merit does not vouch for it.
+    That of one column is the chance that the best of all would do as well as this one by luck (the single
+    step of Romano and Wolf 2005), so that another variant's merit does not vouch for it.
 
     `gains` is periods x variants: what each variant gained over the champion in each period. A column that
     does not vary says nothing and is left out; without any column left the p-value is 1. ValueError below
@@ -54,7 +54,7 @@ def spa_p_value(
 
 
 def long_run_variance(gains: FloatArray, block: float) -> FloatArray:
-    """The variance of sqrt(periods) x mean under the stationary bootstrap (Politis and Romano 1994, eq. 9)."""
+    """The variance of sqrt(periods) x mean under the stationary bootstrap (Politis and Romano 1994)."""
     periods = gains.shape[0]
     centred = gains - gains.mean(axis=0)
     variance: FloatArray = (centred**2).sum(axis=0) / periods

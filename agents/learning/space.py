@@ -1,8 +1,8 @@
-"""What may be proposed at all: each parameter with its unit, bounds and step, and the checks on every proposal.
+"""What may be proposed at all: each parameter with unit, bounds and step, and the checks on every proposal.
 
-Bounds, types and meanings are those of the fields the desk itself reads (agents/trading, agents/consensus), so
-they cannot drift apart. Here stands only what is exposed, in which unit and by which step: engineering choices.
-Values are Decimal, so that steps are exact; yes and no are 1 and 0.
+Bounds, types and meanings are those of the fields the desk itself reads (agents/trading, agents/consensus),
+so they cannot drift apart. Here stands only what is exposed, in which unit and by which step: engineering
+choices. Values are Decimal, so that steps are exact; yes and no are 1 and 0.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -52,8 +52,8 @@ class Sense(StrEnum):
 class Parameter:
     """One row of the space. `family` is what has one change in flight at a time.
 
-    `low_open` says that the bound itself is out. `replayable` says whether trades of the past, each on its own,
-    can show what a change does: the size of a trade and what the account holds they cannot.
+    `low_open` says that the bound itself is out. `replayable` says whether trades of the past, each on its
+    own, can show what a change does: the size of a trade and what the account holds they cannot.
     """
 
     name: str

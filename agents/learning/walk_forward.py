@@ -1,5 +1,6 @@
 """Walk-forward folds: learn on the past, test on what came after, with a gap that no trade reaches across."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -9,7 +10,7 @@ FOLDS = 4
 
 @dataclass(frozen=True, kw_only=True)
 class Fold:
-    """One step: learn on trades decided from `train_first` to `train_last`, test on the rest; all included."""
+    """One step: learn from what was decided in the training, test on what came after; days are included."""
 
     train_first: date
     train_last: date
@@ -44,5 +45,5 @@ def walk_forward(sessions: Sequence[date], *, longest_hold: int, folds: int = FO
             test_first=sessions[start],
             test_last=sessions[end - 1],
         )
-        for start, end in zip(starts, starts[1:], strict=False)
+        for start, end in itertools.pairwise(starts)
     )

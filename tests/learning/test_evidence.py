@@ -158,9 +158,9 @@ def test_weeks_add_up_to_the_pairs_and_a_part_holds_only_its_own(seed: int, one:
     part = whole.within(first, last)
     assert whole.totals.sum() == pytest.approx(sum(pair.gain for pair in whole.pairs))
     assert part.counts.sum() == part.n == sum(first <= pair.key.session <= last for pair in whole.pairs)
-    turned = whole.turned({week: -1 for week in whole.weeks})
+    turned = whole.turned(dict.fromkeys(whole.weeks, -1))
     assert turned.mean == pytest.approx(-whole.mean)
-    assert turned.turned({week: -1 for week in whole.weeks}) == whole
+    assert turned.turned(dict.fromkeys(whole.weeks, -1)) == whole
     assert monday(first) <= part.weeks[0]
 
 

@@ -88,7 +88,7 @@ async def test_a_spin_off_on_the_way_is_lived_through(made: World) -> None:
         source="test",
     )
     told = await simulator_of(replace(made, actions=Actions([paid]))).run(RULES, Costs())
-    # The prices of this world do not fall by what was paid: lowered by it, the target is passed at the next open.
+    # Prices here do not fall by what was paid: the lowered target is passed at the next open.
     assert told.trades[trade.key].exited == day
     assert told.trades[trade.key].r > trade.r
 
@@ -116,5 +116,7 @@ def test_a_history_without_sessions_is_refused(made: World) -> None:
 
 def _doubled_after(series: Bars, cut: date) -> Bars:
     factor = np.where(series.sessions > np.datetime64(cut, "D"), 1.7, 1.0)
-    prices = (series.open, series.high, series.low, series.close)
-    return Bars(series.symbol, series.sessions, *(price * factor for price in prices), series.volume)
+    opened, high, low, close = (
+        price * factor for price in (series.open, series.high, series.low, series.close)
+    )
+    return Bars(series.symbol, series.sessions, opened, high, low, close, series.volume)

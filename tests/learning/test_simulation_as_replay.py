@@ -60,8 +60,8 @@ class Replayed:
 
 
 _TRADES = """
-    select a.created_session as signal, t.symbol, t.setup_type as setup, t.market_regime as regime, t.volatility,
-           p.entry_session as entered, p.closed_session as exited, p.shares, t.entry_price,
+    select a.created_session as signal, t.symbol, t.setup_type as setup, t.market_regime as regime,
+           t.volatility, p.entry_session as entered, p.closed_session as exited, p.shares, t.entry_price,
            p.initial_stop as stop, p.target, t.exit_price, t.exit_reason as reason, t.r_multiple as r
       from trade_outcomes t
       join positions p on p.id = t.position_id
@@ -102,14 +102,26 @@ def r_of(trade: SimulatedTrade, shares: int, costs: Costs) -> float:
 async def test_every_trade_of_a_replay_is_found_and_every_other_was_denied_by_the_account(
     databases: EmbeddedDatabases, sample: HistoryPack
 ) -> None:
+    await assert_alike(databases, sample, FIRST, LAST)
+
+
+@pytest.mark.pack
+@pytest.mark.long
+async def test_so_it_is_among_many_symbols_with_their_dividends(
+    databases: EmbeddedDatabases, market_pack: HistoryPack
+) -> None:
+    await assert_alike(databases, market_pack, date(2014, 4, 1), date(2014, 8, 29))
+
+
+async def assert_alike(databases: EmbeddedDatabases, pack: HistoryPack, first: date, last: date) -> None:
     settings = Settings(_env_file=None)
-    conninfo = await run_through(databases, sample, FIRST, LAST)
+    conninfo = await run_through(databases, pack, first, last)
     with psycopg.connect(conninfo) as connection:
         trades = fetch_all(connection, Replayed, _TRADES)
         denied = {Key(row.session, row.symbol): row for row in fetch_all(connection, Denied, _DENIED)}
         open_now = {row[0] for row in connection.execute("select symbol from positions where state = 'open'")}
 
-    simulator = HistorySimulator(sample, FIRST, LAST, equity=settings.start_equity)
+    simulator = HistorySimulator(pack, first, last, equity=settings.start_equity)
     run = await simulator.run(rules_of(settings), settings.costs, every=True)
 
     assert len(trades) > 15

@@ -29,7 +29,8 @@ def change(name: str, new: str, old: str | None = None) -> ParameterChange:
 
 def test_the_bounds_are_those_of_the_fields() -> None:
     row = space()["setups.oversold_bounce.rsi_max"]
-    assert (row.low, row.high, row.unit, row.family) == (15, 45, "RSI(14)", "setups.oversold_bounce")
+    assert (row.low, row.high) == (Decimal(15), Decimal(45))
+    assert (row.unit, row.family) == ("RSI(14)", "setups.oversold_bounce")
     assert row.meaning == "Highest RSI(14) that counts as oversold, 0-100"
     assert row.bounds == "15 to 45 RSI(14)"
     heat = space()["limits.heat"]
