@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from agents.learning.simulation import Key, Run
+from agents.learning.runs import Key, Run
 from agents.market.bars import FloatArray
 from storage.records import Direction
 

@@ -6,15 +6,11 @@ also when a night runs it again.
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date
 from decimal import Decimal
 from statistics import fmean
 
-import numpy as np
-
 from agents.learning.claims import CELL
 from agents.learning.evidence import (
-    LEAST_GAIN,
     LEAST_TRADES,
     Baselines,
     Evidence,
@@ -23,7 +19,8 @@ from agents.learning.evidence import (
     judge,
 )
 from agents.learning.pairs import Pairs
-from agents.learning.simulation import Run, Simulator, doubled, longest_hold
+from agents.learning.ranking import Canary, leaders, noise_canary
+from agents.learning.runs import Run, Simulator, doubled, longest_hold
 from agents.learning.space import (
     DeskRules,
     Parameter,
@@ -40,7 +37,9 @@ from agents.trading.costs import Costs
 from storage.records import SetupType
 
 REACH = 2  # steps from the champion that are tried to either side
-MOST_LOOKED_AT = 3  # variants a night that are judged
+
+NOISE = "noise would have been promoted tonight as well"
+SILENT = "history cannot speak of it: it changes what the account may hold, not how a trade goes"
 
 
 @dataclass(frozen=True)
@@ -50,19 +49,6 @@ class Proposal:
     change: ParameterChange
     reason: str
     evidence: Evidence
-
-
-@dataclass(frozen=True)
-class Canary:
-    """The same search on noise: the weeks' differences with random signs. `promoted` must be empty."""
-
-    seed: int
-    promoted: tuple[ParameterChange, ...]
-
-    @property
-    def sang(self) -> bool:
-        """Whether noise would have been promoted: then nothing is, tonight."""
-        return bool(self.promoted)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,110 +84,171 @@ async def search(
     left alone; `rejected` as in `sift`; `only` are names of parameters, all when None. Each variant's row
     belongs into the registry before anybody sees a result.
     """
-    sessions = simulator.sessions
-    champion = await simulator.run(rules, costs)
-    held = champion.trades
-    hold = longest_hold(rules)
-    missing = _missing(champion, sessions, hold)
-    if len(held) < LEAST_TRADES or not walk_forward(sessions, longest_hold=hold):
-        return _quiet(len(held), missing)
-    counts = {kind: sum(trade.setup is kind for trade in held.values()) for kind in SetupType}
+    bench = await _Bench.of(simulator, rules, costs)
+    if bench.is_too_short:
+        return bench.quiet(())
     rows = [
         row
         for name, row in space().items()
-        if row.replayable
-        and row.family not in in_flight
-        and (only is None or name in only)
-        and _is_traded(row, counts)
+        if row.replayable and row.family not in in_flight and (only is None or name in only)
     ]
     trials = [
-        Trial(change=change, pairs=Pairs.of(champion, await simulator.run(changed(rules, [change]), costs)))
+        await bench.trial(change)
         for row in rows
+        if bench.is_traded(row)
         for change in _around(row, rules, value_of(rules, row.name), REACH)
     ]
-    leaders = _leaders(trials)
-    doubles = doubled(costs)
-    dear = await simulator.run(rules, doubles) if leaders else champion
-    beside: list[list[Trial]] = []
-    for leader in leaders:
-        near = _around(space()[leader.change.name], rules, leader.change.new, 1)
-        found = [await _trial(simulator, champion, rules, costs, change) for change in near]
-        beside.append(found)
-    tried = (*trials, *(trial for some in beside for trial in some))
-    ever = trials_before + len(tried)
-    evidence = []
-    for leader, near_ones in zip(leaders, beside, strict=True):
-        other = changed(rules, [leader.change])
-        evidence.append(
-            judge(
-                leader,
-                others=tried,
-                trials_ever=ever,
-                twice=Pairs.of(dear, await simulator.run(other, doubles)),
-                neighbours=[one.pairs.mean for one in near_ones],
-                sessions=sessions,
-                hold=longest_hold(rules, other),
-                baselines=_baselines(champion, await simulator.run(other, costs)),
-            )
-        )
+    evidence, tried = await bench.judged(leaders(trials), trials, trials_before)
     canary = noise_canary(
-        trials, sessions=sessions, hold=hold, trials_ever=ever, seed=sessions[-1].toordinal()
+        trials,
+        sessions=simulator.sessions,
+        hold=longest_hold(rules),
+        trials_ever=trials_before + len(tried),
+        seed=simulator.sessions[-1].toordinal(),
     )
-    proposals, refused = _proposals(evidence, rules, in_flight, rejected, canary)
+    promising = [one.change for one in evidence if one.verdict is HistoryVerdict.PROMISING]
+    taken, refused = sift(promising, rules, in_flight=in_flight, rejected=rejected)
+    return _night(bench, tried, evidence, taken, refused, canary)
+
+
+async def examine(
+    simulator: Simulator,
+    rules: DeskRules,
+    costs: Costs,
+    changes: Iterable[ParameterChange],
+    *,
+    trials_before: int,
+    in_flight: Collection[str] = (),
+    rejected: Collection[tuple[str, Decimal]] = (),
+) -> Night:
+    """Judge what somebody else proposed tonight, a model or a human, by the same gate as the search's own.
+
+    Refused are, besides those of `sift`, changes that a history of single trades cannot speak of.
+    """
+    taken, refused = sift(changes, rules, in_flight=in_flight, rejected=rejected)
+    silent = [RefusedChange(one, SILENT) for one in taken if not space()[one.name].replayable]
+    spoken = [one for one in taken if space()[one.name].replayable]
+    bench = await _Bench.of(simulator, rules, costs)
+    if bench.is_too_short:
+        return bench.quiet((*refused, *silent))
+    trials = [await bench.trial(change) for change in spoken]
+    evidence, tried = await bench.judged(trials, trials, trials_before)
+    promising = [one.change for one in evidence if one.verdict is HistoryVerdict.PROMISING]
+    return _night(bench, tried, evidence, promising, (*refused, *silent), None)
+
+
+@dataclass(frozen=True)
+class _Bench:
+    """The champion on its history, and what is measured against it."""
+
+    simulator: Simulator
+    rules: DeskRules
+    costs: Costs
+    champion: Run
+
+    @classmethod
+    async def of(cls, simulator: Simulator, rules: DeskRules, costs: Costs) -> "_Bench":
+        return cls(simulator, rules, costs, await simulator.run(rules, costs))
+
+    @property
+    def is_too_short(self) -> bool:
+        """Whether there are too few trades, or too few sessions for folds, to judge anything."""
+        folds = walk_forward(self.simulator.sessions, longest_hold=longest_hold(self.rules))
+        return len(self.champion.trades) < LEAST_TRADES or not folds
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """What history would have to have more of, in words."""
+        trades, sessions = self.champion.trades, self.simulator.sessions
+        hold = longest_hold(self.rules)
+        said = []
+        if len(trades) < LEAST_TRADES:
+            said.append(
+                f"{len(trades)} trades in {len(sessions)} sessions of history, {LEAST_TRADES} are needed"
+            )
+        if not walk_forward(sessions, longest_hold=hold):
+            said.append(f"{len(sessions)} sessions of history are too few for folds with a gap of {hold}")
+        for kind in SetupType:
+            if (count := self._count(kind)) < CELL:
+                said.append(f"{kind.replace('_', ' ')}: {count} trades, {CELL} are needed to vary it")
+        return tuple(said)
+
+    def is_traded(self, row: Parameter) -> bool:
+        """Whether there is anything to learn from: a setup's parameters need trades of that setup."""
+        place = row.name.split(".")
+        return place[0] != "setups" or self._count(SetupType(place[1])) >= CELL
+
+    async def trial(self, change: ParameterChange) -> Trial:
+        run = await self.simulator.run(changed(self.rules, [change]), self.costs)
+        return Trial(change=change, pairs=Pairs.of(self.champion, run))
+
+    async def judged(
+        self, chosen: Sequence[Trial], trials: Sequence[Trial], trials_before: int
+    ) -> tuple[tuple[Evidence, ...], tuple[Trial, ...]]:
+        """The evidence on the chosen ones, and every variant that was run, their neighbours included."""
+        if not chosen:
+            return (), tuple(trials)
+        neighbours = [
+            [await self.trial(change) for change in _beside(leader.change, self.rules)] for leader in chosen
+        ]
+        tried = (*trials, *(trial for some in neighbours for trial in some))
+        doubles = doubled(self.costs)
+        dear = await self.simulator.run(self.rules, doubles)
+        evidence = []
+        for leader, near in zip(chosen, neighbours, strict=True):
+            other = changed(self.rules, [leader.change])
+            evidence.append(
+                judge(
+                    leader,
+                    others=tried,
+                    trials_ever=trials_before + len(tried),
+                    twice=Pairs.of(dear, await self.simulator.run(other, doubles)),
+                    neighbours=[one.pairs.mean for one in near],
+                    sessions=self.simulator.sessions,
+                    hold=longest_hold(self.rules, other),
+                    baselines=_baselines(self.champion, await self.simulator.run(other, self.costs)),
+                )
+            )
+        return tuple(evidence), tried
+
+    def quiet(self, refused: Sequence[RefusedChange]) -> Night:
+        return Night(
+            trades=len(self.champion.trades),
+            tried=(),
+            evidence=(),
+            proposals=(),
+            refused=tuple(refused),
+            missing=self.missing,
+            canary=None,
+        )
+
+    def _count(self, kind: SetupType) -> int:
+        return sum(trade.setup is kind for trade in self.champion.trades.values())
+
+
+def _night(
+    bench: _Bench,
+    tried: Sequence[Trial],
+    evidence: Sequence[Evidence],
+    promising: Sequence[ParameterChange],
+    refused: Sequence[RefusedChange],
+    canary: Canary | None,
+) -> Night:
+    """What was found; where noise would have been promoted as well, nothing is proposed."""
+    found = {one.change: one for one in evidence}
+    blocked = promising if canary is not None and canary.sang else ()
     return Night(
-        trades=len(held),
+        trades=len(bench.champion.trades),
         tried=tuple(trial.change for trial in tried),
         evidence=tuple(evidence),
-        proposals=proposals,
-        refused=refused,
-        missing=missing,
+        proposals=tuple(
+            Proposal(change, _reason(found[change]), found[change])
+            for change in promising
+            if change not in blocked
+        ),
+        refused=(*refused, *(RefusedChange(change, NOISE) for change in blocked)),
+        missing=bench.missing,
         canary=canary,
-    )
-
-
-def noise_canary(
-    trials: Sequence[Trial], *, sessions: Sequence[date], hold: int, trials_ever: int, seed: int
-) -> Canary:
-    """Turn the differences of each week around or not, by a coin, the same for all variants, and judge again.
-
-    Nothing in it is better than the champion any more, whatever there was. Costs and neighbours are not
-    asked, so that it is promoted rather too easily.
-    """
-    weeks = sorted({week for trial in trials for week in trial.pairs.weeks})
-    coins = np.random.default_rng(seed).integers(0, 2, len(weeks)) * 2 - 1
-    signs = dict(zip(weeks, coins.tolist(), strict=True))
-    turned = [Trial(change=trial.change, pairs=trial.pairs.turned(signs)) for trial in trials]
-    nothing = Baselines(
-        champion_r=None,
-        champion_trades=0,
-        challenger_r=None,
-        challenger_trades=0,
-        index_symbol=None,
-        index_return=None,
-    )
-    promoted = [
-        leader.change
-        for leader in _leaders(turned)
-        if judge(
-            leader,
-            others=turned,
-            trials_ever=max(trials_ever, len(turned)),
-            twice=leader.pairs,
-            neighbours=[leader.pairs.mean],
-            sessions=sessions,
-            hold=hold,
-            baselines=nothing,
-        ).verdict
-        is HistoryVerdict.PROMISING
-    ]
-    return Canary(seed, tuple(promoted))
-
-
-async def _trial(
-    simulator: Simulator, champion: Run, rules: DeskRules, costs: Costs, change: ParameterChange
-) -> Trial:
-    return Trial(
-        change=change, pairs=Pairs.of(champion, await simulator.run(changed(rules, [change]), costs))
     )
 
 
@@ -221,59 +268,15 @@ def _around(row: Parameter, rules: DeskRules, middle: Decimal, steps: int) -> li
     return found
 
 
-def _leaders(trials: Iterable[Trial]) -> list[Trial]:
-    """The best variant of each family that gained enough, best first: by the gain that is sure."""
-    best: dict[str, tuple[float, Trial]] = {}
-    for trial in trials:
-        family, surely = space()[trial.change.name].family, trial.pairs.surely
-        if trial.pairs.mean >= LEAST_GAIN and (family not in best or surely > best[family][0]):
-            best[family] = (surely, trial)
-    ranked = sorted(best.values(), key=lambda found: (-found[0], found[1].change.name))
-    return [trial for _, trial in ranked[:MOST_LOOKED_AT]]
-
-
-def _proposals(
-    evidence: Sequence[Evidence],
-    rules: DeskRules,
-    in_flight: Collection[str],
-    rejected: Collection[tuple[str, Decimal]],
-    canary: Canary,
-) -> tuple[tuple[Proposal, ...], tuple[RefusedChange, ...]]:
-    promising = {one.change: one for one in evidence if one.verdict is HistoryVerdict.PROMISING}
-    taken, refused = sift(promising, rules, in_flight=in_flight, rejected=rejected)
-    if canary.sang:
-        blocked = [
-            RefusedChange(change, "noise would have been promoted tonight as well") for change in taken
-        ]
-        return (), (*refused, *blocked)
-    return tuple(Proposal(change, _reason(promising[change]), promising[change]) for change in taken), refused
+def _beside(change: ParameterChange, rules: DeskRules) -> list[ParameterChange]:
+    """The changes that lead a step less far and a step farther, but not to the champion itself."""
+    return _around(space()[change.name], rules, change.new, 1)
 
 
 def _reason(evidence: Evidence) -> str:
     row = space()[evidence.change.name]
     meaning = row.meaning[0].lower() + row.meaning[1:]
     return f"{evidence.sentences[0]} It is the {meaning}."
-
-
-def _missing(champion: Run, sessions: Sequence[date], hold: int) -> tuple[str, ...]:
-    """What history would have to have more of, in words."""
-    held = champion.trades
-    said = []
-    if len(held) < LEAST_TRADES:
-        said.append(f"{len(held)} trades in {len(sessions)} sessions of history, {LEAST_TRADES} are needed")
-    if not walk_forward(sessions, longest_hold=hold):
-        said.append(f"{len(sessions)} sessions of history are too few for folds with a gap of {hold}")
-    for kind in SetupType:
-        count = sum(trade.setup is kind for trade in held.values())
-        if count < CELL:
-            said.append(f"{kind.replace('_', ' ')}: {count} trades, {CELL} are needed to vary it")
-    return tuple(said)
-
-
-def _is_traded(row: Parameter, counts: dict[SetupType, int]) -> bool:
-    """Whether there is anything to learn from: a setup's parameters need trades of that setup."""
-    place = row.name.split(".")
-    return place[0] != "setups" or counts[SetupType(place[1])] >= CELL
 
 
 def _baselines(champion: Run, challenger: Run) -> Baselines:
@@ -289,7 +292,3 @@ def _baselines(champion: Run, challenger: Run) -> Baselines:
 
 def _mean_r(run: Run) -> float | None:
     return fmean(trade.r for trade in run.trades.values()) if run.trades else None
-
-
-def _quiet(trades: int, missing: tuple[str, ...]) -> Night:
-    return Night(trades=trades, tried=(), evidence=(), proposals=(), refused=(), missing=missing, canary=None)

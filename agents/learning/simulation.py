@@ -11,14 +11,14 @@ protections. The R of a trade differs by its number of shares alone: the commiss
 over more or fewer of them.
 """
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from typing import NamedTuple, Protocol
+from typing import Protocol
 from uuid import UUID
 
 from agents.learning.readings import Readings
+from agents.learning.runs import Key, Run, SimulatedTrade
 from agents.learning.space import DeskRules
 from agents.market.actions import ActionKey, Actions
 from agents.market.bars import Bar, MarketView
@@ -41,7 +41,7 @@ from agents.trading.outcomes import outcome
 from agents.trading.policy import policy_for
 from agents.trading.screener import Screened, ScreenRules, screen_readings
 from agents.trading.setups import SetupPlan, plan_setup
-from storage.records import DeskKind, Direction, ExitReason, SetupType, TradeTerms, Volatility
+from storage.records import DeskKind, SetupType, TradeTerms
 
 EQUITY = Decimal(100_000)
 NOBODY = UUID(int=0)
@@ -58,61 +58,6 @@ class History(Protocol):
 
     def view(self, session: date) -> MarketView:
         """Everything known at the close of a session, and of nothing later."""
-
-
-class Key(NamedTuple):
-    """An opportunity: the session on whose close it showed, and the symbol."""
-
-    session: date
-    symbol: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class SimulatedTrade:
-    """One trade from signal to exit; prices in dollars a share, `r` net of all costs.
-
-    `shares` are those bought; a split changes what is sold.
-    """
-
-    key: Key
-    setup: SetupType
-    direction: Direction
-    volatility: Volatility
-    entered: date
-    shares: int
-    entry_price: Decimal
-    stop: Decimal
-    target: Decimal
-    exited: date
-    exit_price: Decimal
-    exit_reason: ExitReason
-    r: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Run:
-    """What one set of rules made of a history: its trades by opportunity, in the order of the signals.
-
-    `open_ended` trades did not end in it. `index_return` is the index bought at the first close and held to
-    the last, a fraction; None without an index on both.
-    """
-
-    sessions: tuple[date, ...]
-    trades: Mapping[Key, SimulatedTrade]
-    open_ended: int
-    index_symbol: str | None = None
-    index_return: float | None = None
-
-
-class Simulator(Protocol):
-    """Whoever can say what rules would have traded: the class below, or a faster kernel that agrees."""
-
-    @property
-    def sessions(self) -> Sequence[date]:
-        """The sessions on whose close there is something to decide."""
-
-    async def run(self, rules: DeskRules, costs: Costs) -> Run:
-        """The trades of the rules, one at a time in a symbol; the same for the same rules."""
 
 
 class HistorySimulator:
@@ -340,22 +285,6 @@ class _Untraded:
     """An opportunity that was denied or skipped, or whose trade the history does not see the end of."""
 
     is_open: bool
-
-
-def doubled(costs: Costs) -> Costs:
-    """The same costs twice: what a change must survive to be believed. Cut off at what Costs allows."""
-    most = {"market_bps": 100.0, "stop_bps": 200.0}
-    twice = {name: min(2 * getattr(costs, name), bound) for name, bound in most.items()}
-    commission = min(2 * costs.commission_usd, Decimal(50))
-    return costs.model_copy(update={**twice, "commission_usd": commission})
-
-
-def longest_hold(*rules: DeskRules) -> int:
-    """The most sessions from a signal to the end of its trade under any of these rules."""
-    setups = [one.setups for one in rules]
-    return 1 + max(
-        max(some.oversold_bounce.max_hold, some.momentum.max_hold, some.breakout.max_hold) for some in setups
-    )
 
 
 def _lone_book(equity: Decimal) -> BookView:

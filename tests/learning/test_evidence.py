@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from agents.learning.evidence import Baselines, Evidence, HistoryVerdict, Trial, judge
 from agents.learning.pairs import Pair, Pairs, monday, weeks_of
-from agents.learning.search import noise_canary
-from agents.learning.simulation import Key, Run, SimulatedTrade
+from agents.learning.ranking import noise_canary
+from agents.learning.runs import Key, Run, SimulatedTrade
 from agents.learning.space import ParameterChange
 from agents.market.calendar import sessions
 from storage.records import Direction, ExitReason, SetupType, Volatility

@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from agents.learning.evidence import HistoryVerdict
-from agents.learning.search import Night, search
+from agents.learning.search import SILENT, Night, examine, search
 from agents.learning.simulation import HistorySimulator
 from agents.learning.space import DeskRules, ParameterChange, changed, why_not
 from agents.trading.costs import Costs
@@ -88,6 +88,21 @@ async def test_enough_trials_before_make_the_same_figures_inconclusive(patient: 
     found = await night(patient, IMPATIENT, trials_before=10**12)
     assert found.proposals == ()
     assert [check.name for check in found.evidence[0].failed] == ["deflated Sharpe ratio"]
+
+
+async def test_what_somebody_else_proposes_meets_the_same_gate(patient: HistorySimulator) -> None:
+    longer = ParameterChange(HOLD, Decimal(2), Decimal(6))
+    unheard = ParameterChange("setups.oversold_bounce.leverage", Decimal(1), Decimal(3))
+    sizes = ParameterChange("limits.heat", Decimal("0.06"), Decimal("0.05"))
+    nearer = ParameterChange("setups.breakout.target_r", Decimal("2.5"), Decimal("2.25"))
+    found = await examine(patient, IMPATIENT, Costs(), [longer, unheard, sizes, nearer], trials_before=100)
+    assert [proposal.change for proposal in found.proposals] == [longer]
+    assert found.proposals[0].evidence.trials == 100 + len(found.tried)
+    assert {one.change: one.reason for one in found.refused} == {
+        unheard: "'setups.oversold_bounce.leverage' is not a parameter that may be proposed",
+        sizes: SILENT,
+    }
+    assert found.evidence[1].verdict is HistoryVerdict.INCONCLUSIVE  # no breakout was ever traded
 
 
 @pytest.mark.parametrize("seed", range(10))

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from agents.learning.readings import Readings
-from agents.learning.simulation import HistorySimulator, doubled, longest_hold
+from agents.learning.runs import doubled, longest_hold
+from agents.learning.simulation import HistorySimulator
 from agents.learning.space import DeskRules, ParameterChange, changed
 from agents.market.actions import Actions, CorporateAction
 from agents.market.bars import Bars
