@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 
 from agents.learning.evalues import (
     ALARM_AT,
@@ -123,6 +124,14 @@ def test_an_effect_is_pulled_to_the_prior() -> None:
     shrunk = shrunk_effect(0.60, 1.3, 12)
     assert shrunk.mean == pytest.approx(0.1258, abs=1e-4)
     assert shrunk.above_zero == pytest.approx(0.8167, abs=1e-4)
+
+
+@settings(max_examples=30, deadline=None)
+@given(WEEKS)
+def test_a_state_goes_on_from_where_it_was_stored(weeks: list[Week]) -> None:
+    stored = TypeAdapter(Monitor)
+    state = watched(Bets(scale=0.65, weeks=2), weeks)
+    assert stored.validate_json(stored.dump_json(state)) == state
 
 
 def test_nonsense_is_refused() -> None:

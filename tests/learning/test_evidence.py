@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 
 from agents.learning.evidence import Baselines, Evidence, HistoryVerdict, Trial, judge
 from agents.learning.pairs import Pair, Pairs, monday, weeks_of
@@ -143,6 +144,12 @@ def test_a_thin_regime_is_only_shown_shrunk() -> None:
     assert (bear.direction, bear.n, bear.mean) == (Direction.BEAR, 29, None)
     assert bear.shrunk is not None
     assert bull.mean is not None
+
+
+def test_the_record_is_the_same_after_it_was_stored() -> None:
+    stored = TypeAdapter(Evidence)
+    found = judged(pairs(0.3, bears=29))
+    assert stored.validate_json(stored.dump_json(found)) == found
 
 
 def test_a_count_of_trials_that_forgets_some_is_refused() -> None:
