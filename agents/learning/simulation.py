@@ -46,6 +46,10 @@ from storage.records import DeskKind, SetupType, TradeTerms
 EQUITY = Decimal(100_000)
 NOBODY = UUID(int=0)
 
+# What is kept in memory between runs; what is beyond is worked out again.
+SCREENS_KEPT = 2  # of as many screen rules; ten years of ten candidates an evening are some 60 MB
+TRADES_KEPT = 100_000
+
 
 class History(Protocol):
     """Where the bars come from: a history pack, or what a desk has stored."""
@@ -74,7 +78,7 @@ class HistorySimulator:
         self._equity = equity
         self._readings: dict[date, Readings] = {}
         self._regimes: dict[date, Regime | None] = {}
-        self._screens: dict[tuple[date, ScreenRules, frozenset[SetupType]], tuple[Screened, ...]] = {}
+        self._screens: dict[ScreenRules, dict[tuple[date, frozenset[SetupType]], tuple[Screened, ...]]] = {}
         self._bars: dict[tuple[str, date], Bar | None] = {}
         self._voted_down: set[Key] = set()
         self._known: dict[tuple[str, date, date], Candidate] = {}
@@ -123,7 +127,8 @@ class HistorySimulator:
                 found = self._trades.get(key)
                 if found is None:
                     found = await self._trade(place, row, regime, policy.setups, limits, rules, costs)
-                    self._trades[key] = found
+                    if len(self._trades) < TRADES_KEPT:
+                        self._trades[key] = found
                 if isinstance(found, SimulatedTrade):
                     trades[found.key] = found
                     free_from[row.symbol] = found.exited
@@ -160,11 +165,15 @@ class HistorySimulator:
     def _selected(
         self, session: date, rules: ScreenRules, allowed: frozenset[SetupType]
     ) -> tuple[Screened, ...]:
-        key = (session, rules, allowed)
-        if key not in self._screens:
+        kept = self._screens.get(rules)
+        if kept is None:
+            if len(self._screens) == SCREENS_KEPT:
+                self._screens.popitem()  # the newest: the first are the champion's
+            kept = self._screens[rules] = {}
+        if (session, allowed) not in kept:
             read = self._readings[session].unpacked()
-            self._screens[key] = screen_readings(session, read, rules, allowed=allowed).selected
-        return self._screens[key]
+            kept[session, allowed] = screen_readings(session, read, rules, allowed=allowed).selected
+        return kept[session, allowed]
 
     async def _trade(
         self,

@@ -107,7 +107,7 @@ async def test_what_somebody_else_proposes_meets_the_same_gate(patient: HistoryS
 
 @pytest.mark.parametrize("seed", range(10))
 async def test_nothing_is_promoted_from_noise(seed: int) -> None:
-    found = await night(simulator_of(world(seed, pull=0.0, trend=0.0, stocks=20)), EAGER)
+    found = await night(simulator_of(world(seed, pull=0.0, trend=0.0, stocks=20, length=660)), EAGER)
     assert found.trades >= 100
     assert len(found.tried) >= 6
     assert found.proposals == ()

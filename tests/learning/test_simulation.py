@@ -23,6 +23,7 @@ from tests.learning.worlds import World, world
 
 RULES = DeskRules()
 HOLD = "setups.oversold_bounce.max_hold"
+SCREEN = "screen.rsi_max"
 
 
 @pytest.fixture(scope="module")
@@ -48,8 +49,8 @@ async def test_later_bars_change_no_trade_that_was_over_before_them(made: World)
 
 async def test_what_is_kept_between_variants_changes_no_trade(made: World) -> None:
     shared = simulator_of(made)
-    for value in ("10", "14", "6"):
-        rules = changed(RULES, [ParameterChange(HOLD, Decimal(10), Decimal(value))])
+    for name, value in ((HOLD, "10"), (SCREEN, "36"), (SCREEN, "42"), (HOLD, "14"), (SCREEN, "36")):
+        rules = changed(RULES, [ParameterChange(name, Decimal(10), Decimal(value))])
         assert await shared.run(rules, Costs()) == await simulator_of(made).run(rules, Costs())
     assert await shared.run(RULES, doubled(Costs())) == await simulator_of(made).run(RULES, doubled(Costs()))
 
