@@ -1,22 +1,32 @@
 """One deliberation: who is asked, how they vote, what the limits leave, and what goes to the human."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 from agents.base import EVERYBODY, Abstention, Attendance, BaseAgent, Report, Vote, stance_of, together
-from agents.consensus import ConsensusRule, decide
+from agents.consensus import Consensus, ConsensusRules, decide
+from agents.pool import PoolState
 from agents.roles.news_analyst import NewsContext, NewsReading
 from agents.roles.research import ResearchContext, ResearchThesis
 from agents.roles.risk_manager import RiskContext, RiskVerdict
 from agents.roles.strategy_builder import StrategyContext, StrategyVerdict
 from agents.trading.costs import Costs
-from agents.trading.limits import BookView, Candidate, Denied, Limits, Sized, risky_reasons, size_entry
+from agents.trading.limits import (
+    BookView,
+    Candidate,
+    Denied,
+    KellyCap,
+    Limits,
+    Sized,
+    risky_reasons,
+    size_entry,
+)
 from agents.trading.screener import Screened
 from agents.trading.setups import SetupPlan, Setups
 from storage.records import Direction, LimitCheck, SetupType, Stance, TradeTerms, Volatility
 
-NO_BASE_RATE = 0.5  # a majority counts heads and asks for none
+EVEN_CHANCE = 0.5  # of a win, where nothing is known of a setup
 
 HELD = "held"
 SETUP = "setup"
@@ -29,7 +39,8 @@ class Briefing:
     """What every deliberation of one evening stands on; `entry_session` is the one after the signal's.
 
     `allowed` and `limits` are what the regime's policy leaves of the setups and of the desk's own limits;
-    `facts` are those of every symbol that is argued over.
+    `facts` are those of every symbol that is argued over. `base_rates` are the shrunk win rates of the setups
+    in this regime, and `pool` what the resolved outcomes have taught; both as of this evening.
     """
 
     direction: Direction
@@ -42,6 +53,10 @@ class Briefing:
     parameters_version: int
     limits: Limits
     costs: Costs
+    kelly: Mapping[SetupType, KellyCap] = field(default_factory=dict)  # by setup, where there is a record
+    consensus: ConsensusRules = field(default_factory=ConsensusRules)
+    base_rates: Mapping[SetupType, float] = field(default_factory=dict)
+    pool: PoolState | None = None
     attendance: Attendance = EVERYBODY
 
 
@@ -60,7 +75,7 @@ class Deliberation:
     score: float
     thesis: ResearchThesis | None
     votes: tuple[Vote, ...]
-    consensus: Stance
+    consensus: Consensus
     plan: SetupPlan | None
     sized: Sized | None
     risk_scale: float
@@ -153,17 +168,24 @@ class AgentOrchestrator:
 
     async def _conclude(self, candidate: Screened, answers: _Round, briefing: Briefing) -> Deliberation:
         votes, book = answers.votes, briefing.book
-        consensus = decide(votes, rule=ConsensusRule.MAJORITY, base_rate=NO_BASE_RATE)
         spoken = " ".join(vote.reason for vote in votes if vote.stance is not Stance.ABSTAIN)
         plan = _plan(answers.strategy)
+        setup_type = candidate.nearest if plan is None else plan.setup_type
+        consensus = decide(
+            votes,
+            rule=briefing.consensus.rule,
+            base_rate=briefing.base_rates.get(setup_type, EVEN_CHANCE),
+            state=briefing.pool,
+            rules=briefing.consensus.pool,
+        )
         thesis = answers.research.outcome
         open_question = Deliberation(
             symbol=candidate.symbol,
-            setup_type=candidate.nearest if plan is None else plan.setup_type,
+            setup_type=setup_type,
             score=candidate.score,
             thesis=thesis if isinstance(thesis, ResearchThesis) else None,
             votes=votes,
-            consensus=consensus.stance,
+            consensus=consensus,
             plan=plan,
             sized=None,
             risk_scale=1.0,
@@ -177,14 +199,14 @@ class AgentOrchestrator:
             return _denied(open_question, HELD, "The desk already holds or has proposed it.")
         if plan is None:
             return _denied(open_question, SETUP, "There is no trade to vote on.")
-        if open_question.consensus is Stance.AGAINST:
+        if consensus.stance is not Stance.FOR:
             return _denied(open_question, CONSENSUS, consensus.note)
         return await self._size(open_question, plan, briefing)
 
     async def _size(self, question: Deliberation, plan: SetupPlan, briefing: Briefing) -> Deliberation:
         """Limits first, then the risk manager, then the limits again on the smaller trade."""
         book, limits, costs = briefing.book, briefing.limits, briefing.costs
-        facts = briefing.facts[plan.symbol]
+        facts = replace(briefing.facts[plan.symbol], kelly=briefing.kelly.get(plan.setup_type))
         sized = size_entry(plan, facts, book, limits, costs)
         if isinstance(sized, Denied):
             return _denied(replace(question, checks=sized.checks), sized.limit, f"Denied: {sized.reason}.")

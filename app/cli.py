@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from datetime import date, datetime
-from functools import wraps
 from pathlib import Path
-from typing import Annotated, ParamSpec, cast
+from typing import Annotated, cast
 
 import typer
 
-from storage.errors import OperatorError
+from app.cli_memory import memory
+from app.cli_options import (
+    REFUSED,
+    FromOption,
+    JsonOption,
+    MainDeskOption,
+    ToOption,
+    day_of,
+    one_line,
+)
+from app.cli_vendor import fmp, vendor, watch
 from storage.records import VerdictMode
-
-P = ParamSpec("P")
 
 # The one public name of typer's family of usage errors; its base also covers unknown commands and options.
 UsageError = cast("type[typer.BadParameter]", typer.BadParameter.__base__)
 
-REFUSED = 2  # exit code of everything the operator can put right
 NOBODY_LEADS = 3  # exit code of `quorum status` for a desk that no process leads
 INTERRUPTED = 130
 
@@ -38,12 +42,14 @@ app.add_typer(history, name="history")
 app.add_typer(desks, name="desks")
 app.add_typer(db, name="db")
 app.add_typer(agents, name="agents")
+app.add_typer(memory)
+app.add_typer(vendor)
+app.add_typer(fmp, name="fmp")
+app.add_typer(watch, name="watch")
 
 HistoryOption = Annotated[
     str, typer.Option("--history", help="A pack: a folder, an imported name, or `sample`.")
 ]
-FromOption = Annotated[datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First session.")]
-ToOption = Annotated[datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last session.")]
 DeskOption = Annotated[str | None, typer.Option("--desk", help="Name of the desk, a database of its own.")]
 SpeedOption = Annotated[
     float | None, typer.Option("--speed", min=0.01, help="Sessions a second; as fast as it goes without.")
@@ -55,24 +61,8 @@ AskTimeoutOption = Annotated[
         "--ask-timeout", min=0.1, max=86_400, help="Seconds an approval waits before it is rejected."
     ),
 ]
-MainDeskOption = Annotated[str | None, typer.Option("--desk", help="Name of the desk, `paper` without it.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object with every number.")]
 AgentArgument = Annotated[str, typer.Argument(help="regime, research, news, strategy, risk or learning.")]
 FreshOption = Annotated[bool, typer.Option("--fresh", help="Begin anew, dropping what the desk holds.")]
-
-
-def one_line(command: Callable[P, None]) -> Callable[P, None]:
-    """What the operator can put right is one line on stderr and exit code 2, never a traceback."""
-
-    @wraps(command)
-    def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
-        try:
-            command(*args, **kwargs)
-        except OperatorError as error:
-            typer.echo(f"quorum: {error}", err=True)
-            raise typer.Exit(REFUSED) from error
-
-    return guarded
 
 
 @app.command()
@@ -94,8 +84,8 @@ def replay(
 
     order = command.ReplayOrder(
         history=history,
-        first=_day(first),
-        last=_day(last),
+        first=day_of(first),
+        last=day_of(last),
         desk=desk,
         verdicts=verdicts or (VerdictMode.RECOMMENDED if headless else VerdictMode.ASK),
         speed=speed,
@@ -131,8 +121,8 @@ def host(
     command.run_host(
         command.ReplayOrder(
             history=history,
-            first=_day(first),
-            last=_day(last),
+            first=day_of(first),
+            last=day_of(last),
             desk=desk,
             verdicts=verdicts or VerdictMode.ASK,
             speed=speed,
@@ -201,6 +191,27 @@ def stop(
     stop_desk(desk, wait)
 
 
+@app.command()
+@one_line
+def limits(desk: MainDeskOption = None, as_json: JsonOption = False) -> None:
+    """List the limits in force: value, hard bound, what is used and left of each, and who set it."""
+    from app.commands.limits import print_limits
+
+    print_limits(desk, as_object=as_json)
+
+
+@app.command()
+@one_line
+def rearm(
+    reason: Annotated[str, typer.Option("--reason", help="Why the desk may trade again; it is kept.")],
+    desk: MainDeskOption = None,
+) -> None:
+    """Let a desk trade again that its drawdown has stopped: at quarter size, with a new high-water mark."""
+    from app.commands.rearm import rearm_desk
+
+    rearm_desk(desk, reason)
+
+
 @agents.callback(invoke_without_command=True)
 @one_line
 def agents_list(context: typer.Context, desk: MainDeskOption = None, as_json: JsonOption = False) -> None:
@@ -240,6 +251,35 @@ def agents_run_now(context: typer.Context, agent: AgentArgument, desk: MainDeskO
     run_agent_now(agent, desk or context.obj)
 
 
+@agents.command("show")
+@one_line
+def agents_show(
+    context: typer.Context, agent: AgentArgument, desk: MainDeskOption = None, as_json: JsonOption = False
+) -> None:
+    """Show an agent's sessions, the figures logged for it and what its model calls cost."""
+    from app.commands.thinking import print_agent
+
+    print_agent(agent, desk or context.obj, as_object=as_json)
+
+
+@app.command()
+@one_line
+def spend(desk: MainDeskOption = None, as_json: JsonOption = False) -> None:
+    """Tell what models have cost today and this month, against the caps."""
+    from app.commands.spend import print_spend
+
+    print_spend(desk, as_object=as_json)
+
+
+@app.command()
+@one_line
+def models(as_json: JsonOption = False) -> None:
+    """Ask the server about each configured model: whether it is there, until when, and its price."""
+    from app.commands.models import print_models
+
+    print_models(as_object=as_json)
+
+
 @app.command()
 @one_line
 def regime(
@@ -251,7 +291,7 @@ def regime(
     """Read the regime of each session from the data up to it."""
     from app.commands.regime import print_regimes
 
-    print_regimes(history, _day(first), _day(last), csv=csv)
+    print_regimes(history, day_of(first), day_of(last), csv=csv)
 
 
 @history.command("import")
@@ -325,10 +365,6 @@ def _console(desk: str | None, *, fresh: bool) -> None:
     from app.commands.replay import exec_console
 
     exec_console([*(["--desk", desk] if desk else []), *(["--fresh"] if fresh else [])])
-
-
-def _day(moment: datetime | None) -> date | None:
-    return moment.date() if moment else None
 
 
 def main() -> int:

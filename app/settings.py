@@ -9,13 +9,20 @@ from datetime import date
 from decimal import Decimal
 from io import StringIO
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from dotenv.parser import parse_stream
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
+from agents.consensus import ConsensusRules
+from agents.llm.models import ModelSettings
+from agents.market.fmp.config import LOOPBACK, FMPConfig
+from agents.market.news.sources import NewsConfig
+from agents.market.quota import FmpQuota
+from agents.market.volatility import VolatilityConfig
 from agents.trading.costs import Costs
 from agents.trading.limits import Limits, Protections
 from agents.trading.policy import RegimePolicy
@@ -39,7 +46,7 @@ def default_home() -> Path:
 
 
 class RehearsalSettings(BaseModel):
-    """A test of the whole runtime: its clock accelerated, its market a history pack."""
+    """A test of the whole runtime: its clock accelerated, its market a history pack or a stand-in of FMP."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -48,7 +55,11 @@ class RehearsalSettings(BaseModel):
         description="History pack over which `quorum run --desk NAME` rehearses with an accelerated clock; "
         "for tests, unset on a desk that trades the present",
     )
-    first: date | None = Field(None, description="First session of the rehearsal, as YYYY-MM-DD")
+    first: date | None = Field(
+        None,
+        description="First session of the rehearsal, as YYYY-MM-DD; without a history FMP_BASE_URL must be "
+        "on this machine: the vendor's own day does not run faster",
+    )
     speed: float = Field(300.0, ge=1, le=3600, description="Rehearsed seconds a second")
 
 
@@ -85,8 +96,29 @@ class Settings(BaseSettings):
     fmp_api_key: SecretStr | None = Field(
         None, validation_alias="FMP_API_KEY", description="Financial Modeling Prep key of a live desk"
     )
+    fmp_base_url: str = Field(
+        FMPConfig.model_fields["base_url"].default,
+        validation_alias="FMP_BASE_URL",
+        description="Address below which FMP's endpoints lie; https, or http on this machine",
+    )
+    cboe_vix_url: str = Field(
+        VolatilityConfig.model_fields["cboe_url"].default,
+        validation_alias="CBOE_VIX_URL",
+        description="Cboe's public file of daily VIX prices",
+    )
+    fred_vix_url: str = Field(
+        VolatilityConfig.model_fields["fred_url"].default,
+        validation_alias="FRED_VIX_URL",
+        description="FRED's public file of daily VIX closes, for when Cboe's is not there",
+    )
     anthropic_api_key: SecretStr | None = Field(
         None, validation_alias="ANTHROPIC_API_KEY", description="Claude key of a live desk"
+    )
+    anthropic_base_url: str | None = Field(
+        None,
+        validation_alias="ANTHROPIC_BASE_URL",
+        repr=False,  # it may hold a password
+        description="Another server that speaks Claude's Messages API, without /v1 at its end",
     )
     agent_orchestrator_enabled: bool = Field(
         True,
@@ -106,6 +138,10 @@ class Settings(BaseSettings):
     setups: Setups = Setups()
     regime_policy: RegimePolicy = RegimePolicy()
     protections: Protections = Protections()
+    consensus: ConsensusRules = ConsensusRules()
+    fmp: FmpQuota = FmpQuota()
+    llm: ModelSettings = ModelSettings()
+    news: NewsConfig = NewsConfig()
     rehearsal: RehearsalSettings = RehearsalSettings()
 
     @classmethod
@@ -125,6 +161,24 @@ class Settings(BaseSettings):
     def _home_in_full(cls, home: Path) -> Path:
         return home.expanduser().absolute()
 
+    @field_validator("fmp_base_url")
+    @classmethod
+    def _keeps_the_key_private(cls, url: str) -> str:
+        return FMPConfig(base_url=url).base_url
+
+    @field_validator("cboe_vix_url", "fred_vix_url")
+    @classmethod
+    def _is_an_address(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if not (parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)):
+            raise ValueError("expected an https address, or http on this machine")
+        return url
+
+    @property
+    def volatility(self) -> VolatilityConfig:
+        """Where the volatility index is read."""
+        return VolatilityConfig(cboe_url=self.cboe_vix_url, fred_url=self.fred_vix_url)
+
     @property
     def library(self) -> Path:
         """Imported history packs."""
@@ -142,6 +196,10 @@ def load_settings(env_file: Path = ROOT / ".env") -> Settings:
         return Settings(_env_file=env_file)
     except ValidationError as invalid:
         raise _refused(invalid) from invalid
+    except SettingsError as unread:  # of all settings one takes JSON
+        raise OperatorError(
+            "QUORUM_LLM__PRICES is refused: it is no JSON", "correct it in the environment or in .env"
+        ) from unread
 
 
 def env_example() -> str:

@@ -2,6 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from agents.gateway import Gateway
+from agents.llm.claude import Claude
+from agents.market.fmp.client import FMPClient
+from agents.market.fmp.config import LOOPBACK, FMPConfig
 from agents.market.history import HistoryPack, find_pack, load_pack
 from agents.orchestrator import AgentOrchestrator
 from agents.roles.news_analyst import NewsAnalystAgent
@@ -12,15 +22,45 @@ from agents.roles.strategy_builder import StrategyBuilderAgent
 from app.runtime.founding import sessions_of
 from app.runtime.jobs import Workbench
 from app.runtime.live import LiveDesk, Rehearsal
+from app.runtime.market.live import VendorMarket
 from app.runtime.slots import Need
-from app.runtime.sources import Sources
+from app.runtime.sources import PackMarket, Sources
 from app.runtime.step import DeskParts
 from app.settings import Settings
+from storage.engine import open_engine
+from storage.errors import OperatorError
+from storage.quota import QuotaLedger
 from storage.records import DeskKind
+from storage.server import MAIN_DESK
+from storage.spend import PostgresSpendLedger
 
 
-def desk_parts(settings: Settings, kind: DeskKind) -> DeskParts:
-    """A desk whose agents all answer by rules."""
+def claude_of(settings: Settings) -> Claude | None:
+    """The server of the models; None without a key."""
+    key = settings.anthropic_api_key
+    if key is None:
+        return None
+    return Claude(key, base_url=settings.anthropic_base_url, provider=settings.llm.provider)
+
+
+@asynccontextmanager
+async def open_gateway(settings: Settings, desk: LiveDesk) -> AsyncIterator[Gateway | None]:
+    """The desk's door to Claude; None on HISTORY, which asks nobody. It connects when first asked."""
+    if desk.kind is DeskKind.HISTORY:
+        yield None
+        return
+    claude = claude_of(settings)
+    engine = open_engine(desk.conninfo, application="quorum llm")
+    gateway = Gateway(claude, PostgresSpendLedger(engine, settings.llm.budget.limits), settings.llm)
+    try:
+        yield gateway
+    finally:
+        await gateway.close()
+        await engine.dispose()
+
+
+def desk_parts(settings: Settings, kind: DeskKind, gateway: Gateway | None = None) -> DeskParts:
+    """A desk whose agents all answer by rules; `gateway` is what they may ask a model through."""
     return DeskParts(
         kind=kind,
         regime_detector=RegimeDetectorAgent(),
@@ -36,34 +76,117 @@ def desk_parts(settings: Settings, kind: DeskKind) -> DeskParts:
         setups=settings.setups,
         regime_policy=settings.regime_policy,
         protections=settings.protections,
+        consensus=settings.consensus,
+        spend_limits=settings.llm.budget.limits,
+        gateway=gateway,
     )
 
 
 def rehearsal(settings: Settings) -> Rehearsal | None:
-    """The rehearsal the settings ask for. Raises OperatorError for a pack or a session that is not there."""
+    """The rehearsal the settings ask for. Raises OperatorError for a pack or a session that is not there,
+    and for one against the vendor itself."""
     asked = settings.rehearsal
-    if asked.history is None:
+    if asked.history is not None:
+        pack = load_pack(find_pack(asked.history, settings.library))
+        return Rehearsal(pack=pack, first=sessions_of(pack, asked.first, None)[0], speed=asked.speed)
+    if asked.first is None:
         return None
-    pack = load_pack(find_pack(asked.history, settings.library))
-    return Rehearsal(pack=pack, first=sessions_of(pack, asked.first, None)[0], speed=asked.speed)
+    if urlsplit(settings.fmp_base_url).hostname not in LOOPBACK:
+        raise OperatorError(
+            "QUORUM_REHEARSAL__FIRST is set without a history",
+            "unset it, name a QUORUM_REHEARSAL__HISTORY, or let FMP_BASE_URL lead to a stand-in on loopback",
+        )
+    return Rehearsal(pack=None, first=asked.first, speed=asked.speed)
 
 
-def sources(settings: Settings, pack: HistoryPack | None) -> Sources:
+def asks_the_vendor(settings: Settings, desk: str, rehearsed: Rehearsal | None) -> str:
+    """Why a desk may not ask the vendor, or nothing.
+
+    Of all desks only the main one asks: two ledgers would overrun one key. A rehearsal may ask a stand-in.
+    """
+    if settings.fmp_api_key is None:
+        return "FMP_API_KEY is not set"
+    stands_in = rehearsed is not None and rehearsed.pack is None
+    return (
+        ""
+        if desk == MAIN_DESK or stands_in
+        else f"only the desk {MAIN_DESK} asks the vendor: one key, one ledger"
+    )
+
+
+@asynccontextmanager
+async def vendor_client(
+    settings: Settings, engine: AsyncEngine, rehearsed: Rehearsal | None
+) -> AsyncIterator[tuple[FMPClient, QuotaLedger]]:
+    """The vendor's client, and the ledger that every call of it passes."""
+    assert settings.fmp_api_key is not None  # asks_the_vendor has said so
+    stands_in = rehearsed is not None
+    key = settings.fmp_api_key
+    ledger = QuotaLedger(engine, key.get_secret_value(), settings.fmp.rules, accelerated=stands_in)
+    config = FMPConfig(base_url=settings.fmp_base_url)
+    if stands_in:  # the wall's seconds are the desk's minutes: nothing is gained by pacing them
+        config = config.model_copy(update={"per_second": 1000.0})
+    async with FMPClient(config, key, ledger) as client:
+        yield client, ledger
+
+
+@asynccontextmanager
+async def vendor_market(
+    settings: Settings, desk: LiveDesk, rehearsed: Rehearsal | None
+) -> AsyncIterator[VendorMarket | None]:
+    """The vendor as the market of this desk; None where it may not ask."""
+    if asks_the_vendor(settings, desk.name, rehearsed):
+        yield None
+        return
+    engine = open_engine(desk.conninfo, application="quorum vendor")
+    try:
+        async with vendor_client(settings, engine, rehearsed) as (client, ledger):
+            market = VendorMarket(
+                engine=engine,
+                asker=client,
+                ledger=ledger,
+                rules=settings.fmp.rules,
+                clock=desk.clock,
+                volatility=settings.volatility,
+                news=settings.news,
+            )
+            try:
+                yield market
+            finally:
+                await market.aclose()
+    finally:
+        await engine.dispose()
+
+
+def sources(
+    settings: Settings,
+    pack: HistoryPack | None,
+    market: VendorMarket | None = None,
+    *,
+    desk: str = MAIN_DESK,
+) -> Sources:
     """What a desk that runs by the clock has: a rehearsal its pack, the paper desk what its keys open."""
     if pack is not None:
         lacking = {need: f"lacks {need}: a rehearsal has only what its pack holds" for need in Need}
         del lacking[Need.BARS], lacking[Need.CORPORATE_ACTIONS]
-        return Sources(market=pack, lacking=lacking)
-    key = "FMP_API_KEY is not set" if settings.fmp_api_key is None else "no FMP client in this version"
-    lacking = {need: f"lacks {need}: {key}" for need in Need}
-    lacking[Need.LEARNING] = "lacks a learning loop: not in this version"
-    return Sources(market=None, lacking=lacking)
+        return Sources(market=PackMarket(pack), lacking=lacking)
+    learning = {Need.LEARNING: "lacks a learning loop: not in this version"}
+    if market is not None:
+        return Sources(market=market, lacking=learning)
+    why = asks_the_vendor(settings, desk, None)
+    return Sources(market=None, lacking={**{need: f"lacks {need}: {why}" for need in Need}, **learning})
 
 
-def workbench(settings: Settings, desk: LiveDesk, rehearsal: Rehearsal | None) -> Workbench:
+def workbench(
+    settings: Settings,
+    desk: LiveDesk,
+    rehearsal: Rehearsal | None,
+    gateway: Gateway | None,
+    market: VendorMarket | None,
+) -> Workbench:
     """What the runs of a desk are carried out with."""
     return Workbench(
-        parts=desk_parts(settings, desk.kind),
-        sources=sources(settings, rehearsal.pack if rehearsal else None),
+        parts=desk_parts(settings, desk.kind, gateway),
+        sources=sources(settings, rehearsal.pack if rehearsal else None, market, desk=desk.name),
         clock=desk.clock,
     )

@@ -58,6 +58,22 @@ class CallEnd:
     note: str = ""  # the beginning of the vendor's own words, cleaned
 
 
+@dataclass(frozen=True)
+class CachedAnswer:
+    """One answer of the vendor as it is kept: under what it was asked for, with its rows as JSON values.
+
+    `symbol` is "" where none was asked for, `params` the other parameters in order, as "a=1&b=2". `body` is
+    None for what the plan forbids: nothing is there, and it is not asked again before `expires_at`.
+    """
+
+    endpoint: str
+    symbol: str
+    params: str
+    body: list[object] | None
+    fetched_at: datetime
+    expires_at: datetime
+
+
 class QuotaRefused(Exception):
     """The call was not made: the quota has no room for its priority. `until` is when that may change."""
 

@@ -6,14 +6,17 @@ A screen is never the guard: every verdict is checked here, in one transaction, 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from types import TracebackType
 from typing import Self
 from uuid import UUID
 
 import psycopg
 
-from storage import control
+from storage import control, vendor_control, watchlist
+from storage.evening import Evening, read_evening
+from storage.quota_query import read_entitlements, read_quota_use
+from storage.quota_snapshot import EntitlementRow, QuotaUse
 from storage.records import (
     AgentName,
     ApprovalState,
@@ -27,6 +30,7 @@ from storage.records import (
 from storage.rows import fetch_one
 from storage.snapshot import ApprovalRow, DeskSnapshot
 from storage.snapshot_query import Connection, read_approval, read_snapshot
+from storage.watchlist import WatchRow, read_watchlist
 
 _RULES = "select now() as now, undo_s, undo_risky_s, state from desk"
 _DECIDE = """
@@ -75,6 +79,10 @@ class Desk:
         with connection.transaction():
             connection.execute("set transaction isolation level repeatable read, read only")
             return read_snapshot(connection)
+
+    def evening(self, session: date | None = None) -> Evening | None:
+        """What became of everything an evening looked at, of the last one without a session."""
+        return read_evening(self._connected(), session)
 
     def wait(self, timeout_s: float) -> bool:
         """Until something changes: True then, False after `timeout_s` seconds."""
@@ -133,6 +141,33 @@ class Desk:
     def run_agent_now(self, agent: AgentName, *, operator: Operator) -> CommandReceipt:
         return control.run_agent_now(self._connected(), agent, operator)
 
+    def rearm(self, reason: str, *, operator: Operator) -> CommandReceipt:
+        return control.rearm(self._connected(), reason, operator)
+
+    def forget_refusal(self, what: str, *, operator: Operator) -> CommandReceipt:
+        return vendor_control.forget_refusal(self._connected(), what, operator)
+
+    def unblock_vendor(self, *, operator: Operator) -> CommandReceipt:
+        return vendor_control.unblock(self._connected(), operator)
+
+    def quota_use(self) -> QuotaUse:
+        """Who made the vendor calls of the last 24 hours."""
+        return read_quota_use(self._connected())
+
+    def entitlements(self) -> tuple[EntitlementRow, ...]:
+        """What the vendor's key in use may ask."""
+        return read_entitlements(self._connected())
+
+    def watchlist(self) -> tuple[WatchRow, ...]:
+        """The symbols the desk follows."""
+        return read_watchlist(self._connected())
+
+    def watch(self, symbol: str, *, operator: Operator) -> CommandReceipt:
+        return watchlist.watch(self._connected(), symbol, operator)
+
+    def unwatch(self, symbol: str, *, operator: Operator) -> CommandReceipt:
+        return watchlist.unwatch(self._connected(), symbol, operator)
+
     def stop_runtimes(self, *, operator: Operator) -> CommandReceipt:
         return control.stop_runtimes(self._connected(), operator)
 
@@ -188,7 +223,7 @@ class Desk:
                     "state": verdict,
                     "typed_id": typed_id if row.risky and verdict is ApprovalState.APPROVED else None,
                     "by": operator.name,
-                    "origin": _origin(operator),
+                    "origin": operator.origin,
                     "reason": reason,
                     "effective_at": effective_at,
                 },
@@ -226,11 +261,7 @@ def _record(
     connection: Connection, row: ApprovalRow, verb: VerdictVerb, operator: Operator, reason: str
 ) -> None:
     """Add to the list of everything ever said, which an undo does not shorten."""
-    connection.execute(_RECORD, [uuid7(), row.id, verb, row.digest, operator.name, _origin(operator), reason])
-
-
-def _origin(operator: Operator) -> str:
-    return " ".join(filter(None, (operator.tty, operator.ssh_origin)))
+    connection.execute(_RECORD, [uuid7(), row.id, verb, row.digest, operator.name, operator.origin, reason])
 
 
 def _announce(connection: Connection) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from sqlalchemy import text
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 CHANNEL = "quorum"
@@ -18,4 +18,9 @@ class Topic(StrEnum):
 
 async def announce(connection: AsyncConnection, topic: Topic) -> None:
     """Tell listeners; delivered when the connection's transaction commits, and only then."""
-    await connection.execute(text("select pg_notify(:channel, :topic)"), {"channel": CHANNEL, "topic": topic})
+    await connection.execute(select(notify(topic)))
+
+
+def notify(topic: Topic) -> ColumnElement[None]:
+    """The same as an expression, for a statement that writes anyway."""
+    return func.pg_notify(CHANNEL, str(topic))

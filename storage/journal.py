@@ -8,6 +8,7 @@ from datetime import date, datetime
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from storage.events import Topic, notify
 from storage.models import DeskRow, ParameterVersion, Run
 from storage.models.base import Json
 from storage.records import DeskState, RunState, Slot
@@ -31,10 +32,17 @@ class Journal:
         return frozenset((row.session, row.slot) for row in rows)
 
     async def record_run(self, run: Run, *, seen_at: datetime) -> None:
-        """Write a finished step; the unique key refuses a second one. Moves the desk's clock to it."""
+        """Write a finished step, move the desk's clock to it and announce it, once this transaction commits.
+
+        The unique key refuses a second one.
+        """
         self._session.add(run)
-        await self._session.execute(
-            update(DeskRow).values(desk_time=run.desk_time, host_seen_at=seen_at, state=DeskState.RUNNING)
+        await self._session.flush()
+        # In one statement, on the connection itself: a replay does this eight times a session.
+        await (await self._session.connection()).execute(
+            update(DeskRow)
+            .values(desk_time=run.desk_time, host_seen_at=seen_at, state=DeskState.RUNNING)
+            .returning(notify(Topic.RUN))
         )
 
     async def states(self, session: date) -> Mapping[Slot, RunState]:

@@ -20,10 +20,13 @@ from storage.models import (
     CashEvent,
     CorporateActionRow,
     Deliberation,
+    DeskRow,
     Equity,
     Fill,
+    LadderReading,
     Order,
     Position,
+    RearmRow,
 )
 from storage.records import CashKind, OrderSide, OrderState, PositionState, to_cents
 
@@ -167,10 +170,23 @@ class Ledger:
             CashEvent.kind == CashKind.FILL, CashEvent.amount > 0, CashEvent.session >= first
         )
 
+    async def last_sale(self, position_id: UUID) -> date | None:
+        """The session a part of a position was sold on last."""
+        return await self._session.scalar(
+            select(func.max(Fill.session)).where(Fill.position_id == position_id, Fill.side == OrderSide.SELL)
+        )
+
+    async def rearms(self) -> Sequence[date]:
+        """The last session known at each re-arm, oldest first."""
+        return (await self._session.scalars(select(RearmRow.session).order_by(RearmRow.session))).all()
+
+    async def hold_ladder(self) -> None:
+        """Until the transaction ends nobody re-arms the desk: a re-arm holds the desk's row too."""
+        await self._session.execute(select(DeskRow.id).with_for_update())
+
+    def mark_ladder(self, reading: LadderReading) -> None:
+        self._session.add(reading)
+
     async def _events(self, *which: ColumnElement[bool]) -> Sequence[tuple[date, Decimal]]:
         rows = await self._session.execute(select(CashEvent.session, CashEvent.amount).where(*which))
         return [(row[0], row[1]) for row in rows]
-
-    async def peak_equity(self) -> Decimal | None:
-        """The highest closing equity so far."""
-        return await self._session.scalar(select(func.max(Equity.equity)))

@@ -144,8 +144,19 @@ class ExitReason(StrEnum):
     TRAILING_STOP = "trailing_stop"
     MANUAL = "manual"
     CIRCUIT_BREAKER = "circuit_breaker"
-    REGIME_CHANGE = "regime_change"
+    REGIME_CHANGE = "regime_change"  # a stop that a tighter regime had raised
     CORPORATE_ACTION = "corporate_action"  # a reverse split that left less than one share
+    EARNINGS = "earnings"  # sold before its company reports
+
+
+class Rung(StrEnum):
+    """Where the account stands on the drawdown ladder, best first."""
+
+    FULL = "full"
+    HALF = "half"
+    QUARTER = "quarter"
+    NO_ENTRIES = "no entries"
+    HALT = "halt"
 
 
 class CashKind(StrEnum):
@@ -225,7 +236,11 @@ class OperationKind(StrEnum):
     PAUSE = "pause"
     RESUME = "resume"
     RUN_NOW = "run_now"
+    REARM = "rearm"
     FAULT = "fault"
+    VENDOR = "vendor"  # a refusal of the vendor forgotten, a block lifted
+    WATCH = "watch"  # a symbol added to the watchlist, or removed from it
+    ALERT = "alert"  # a mark says that a price has passed a stop or a target
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -265,6 +280,41 @@ class LimitCheck:
         return (self.limit - self.after) / self.limit if self.limit > 0 else 0.0
 
 
+class LimitSource(StrEnum):
+    """Who set a limit to what it is now."""
+
+    DEFAULT = "default"
+    SETTING = "setting"
+    POLICY = "regime policy"
+    RECORD = "record"  # of the setup's closed trades
+    LADDER = "ladder"
+    PROTECTION = "protection"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LimitInForce:
+    """One limit as it stands for the next entry; `used` is None where only a single trade can use it.
+
+    `bound` is the widest value it can be set to, None where it is no setting. Units as in a LimitCheck.
+    """
+
+    name: str
+    limit: float
+    bound: float | None
+    source: LimitSource
+    unit: str = "fraction"
+    floor: bool = False
+    used: float | None = None
+    note: str = ""
+
+    @property
+    def left(self) -> float | None:
+        """What is left of it, in its unit; below zero when it is passed."""
+        if self.used is None:
+            return None
+        return self.used - self.limit if self.floor else self.limit - self.used
+
+
 @dataclass(frozen=True, kw_only=True)
 class TradeTerms:
     """What an approval binds: nothing outside these terms may be traded on it."""
@@ -296,6 +346,11 @@ class Operator:
     name: str
     tty: str = ""
     ssh_origin: str = ""
+
+    @property
+    def origin(self) -> str:
+        """Terminal and SSH origin, as they are kept."""
+        return " ".join(filter(None, (self.tty, self.ssh_origin)))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,8 @@ from datetime import date, datetime
 from decimal import Decimal
 from uuid import UUID
 
+from storage.evening import ConsensusRow, Evening
+from storage.quota_snapshot import QuotaRow
 from storage.records import (
     AgentName,
     ApprovalState,
@@ -15,10 +17,12 @@ from storage.records import (
     Direction,
     ExitReason,
     LimitCheck,
+    LimitInForce,
     OperationKind,
     OrderState,
     Queue,
     Recommendation,
+    Rung,
     RunState,
     Slot,
     Stance,
@@ -27,6 +31,7 @@ from storage.records import (
     VerdictMode,
     Volatility,
 )
+from storage.spending import CallState, Standing, month_end, month_start
 
 LEADER_SILENT_S = 5.0  # a leader beats every second
 
@@ -154,6 +159,7 @@ class ApprovalRow:
     reasoning: str
     checks: tuple[LimitCheck, ...]
     votes: tuple[VoteRow, ...]
+    consensus: ConsensusRow | None  # None: argued before it was kept
     facts: tuple[tuple[str, str], ...]  # label and value of the evidence, in reading order
     close: Decimal  # the close the proposal was made on
     created_session: date
@@ -208,6 +214,54 @@ class EquityRow:
     heat: float
     drawdown: float
     day_return: float
+    unsettled: Decimal  # of the cash: proceeds of sales that have not settled
+    settles_on: date | None  # when the first of them do
+
+    @property
+    def settled(self) -> Decimal:
+        """Cash that an entry may spend in a cash account."""
+        return self.cash - self.unsettled
+
+
+@dataclass(frozen=True, kw_only=True)
+class LadderRow:
+    """Where the drawdown ladder stands since the close of a session."""
+
+    session: date
+    rung: Rung
+    drawdown: float  # from the ladder's own high-water mark, time-weighted
+    halted_since: date | None
+    probation_left: int  # trades still to be closed at quarter size
+
+    @property
+    def stopped(self) -> bool:
+        """Whether nothing is entered until a human re-arms the desk or it recovers."""
+        return self.rung in (Rung.NO_ENTRIES, Rung.HALT)
+
+    @property
+    def at_full_size(self) -> bool:
+        return self.rung is Rung.FULL and not self.probation_left
+
+    @property
+    def words(self) -> str:
+        """The same on every screen: "quarter size, 12 trades of probation left, 0.4% below its high"."""
+        if self.halted_since is not None:
+            where = f"HALTED since {self.halted_since}"
+        elif self.stopped:
+            where = str(self.rung)
+        else:
+            where = f"{Rung.QUARTER if self.probation_left else self.rung} size"
+        probation = f", {self.probation_left} trades of probation left" if self.probation_left else ""
+        return f"{where}{probation}, {self.drawdown:.1%} below its high"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LimitsRow:
+    """The limits in force, as the engine worked them out in a run of that session."""
+
+    session: date
+    slot: Slot
+    limits: tuple[LimitInForce, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -245,16 +299,73 @@ class RunRow:
 
 
 @dataclass(frozen=True, kw_only=True)
-class QuotaRow:
-    used: int
-    limit: int
+class AgentSpendRow:
+    """What an agent's calls of this month count for."""
+
+    agent: AgentName
+    calls: int
+    today_usd: Decimal
+    month_usd: Decimal
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSpendRow:
+    """What a model's calls of this month count for; `cache_share` of their input came from caches."""
+
+    model: str
+    calls: int
+    month_usd: Decimal
+    cache_share: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelCallRow:
+    """One call to a model. `error` is "" where its answer could be used."""
+
+    at: datetime
+    agent: AgentName
+    model: str
+    state: CallState
+    cost_usd: Decimal
+    error: str
+    price_source: str
+    price_date: date | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParkRow:
+    """A refusal of the server that others wait out."""
+
+    until: datetime
+    model: str  # "" where it binds every model of the key
+    because: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class SpendRow:
+    """Dollars to models, in UTC days and months. What is counted is settled, uncertain or held."""
+
     today_usd: Decimal
     month_usd: Decimal
-    calls: int
+    total_usd: Decimal
+    calls: int  # in all
+    uncertain_usd: Decimal = Decimal(0)  # this month: perhaps billed, nobody said how much
+    held_usd: Decimal = Decimal(0)  # this month: for calls under way
+    over_reported: int = 0  # calls that cost more than their worst case
+    standing: Standing | None = None  # None: no caps have been set, so nothing may be asked
+    agents: tuple[AgentSpendRow, ...] = ()
+    models: tuple[ModelSpendRow, ...] = ()
+    parks: tuple[ParkRow, ...] = ()
+    last: ModelCallRow | None = None
+
+    @property
+    def projected_usd(self) -> Decimal | None:
+        """The month at the pace of its days so far; None before there is a pace."""
+        if self.standing is None:
+            return None
+        at = self.standing.at
+        share = (at - month_start(at)) / (month_end(at) - month_start(at))
+        return self.month_usd / Decimal(str(share)) if share > 0 else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -278,12 +389,15 @@ class DeskSnapshot:
     positions: tuple[PositionRow, ...]
     trades: tuple[TradeRow, ...]  # latest first
     equity: tuple[EquityRow, ...]  # oldest first, up to 250
+    ladder: LadderRow | None  # None: no session has settled yet
+    limits: LimitsRow | None  # None: no evening has been reckoned yet
     agents: tuple[AgentRow, ...]
     runs: tuple[RunRow, ...]  # latest first
     leader: LeaderRow | None  # None: no runtime has ever led this desk
     queues: tuple[QueueRow, ...]
     schedule: tuple[SlotRow, ...]  # next due first; empty on a desk no runtime has led
     operations: tuple[OperationRow, ...]  # latest first
+    evening: Evening | None  # the last one screened, None before the first
     totals: TradeTotals
     quota: QuotaRow | None  # None: this desk has no vendor
     spend: SpendRow

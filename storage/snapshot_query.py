@@ -11,14 +11,19 @@ from uuid import UUID
 
 import psycopg
 
+from storage.evening import consensus_of, read_evening
+from storage.quota_query import read_quota
 from storage.records import (
     AgentName,
     ApprovalState,
     LimitCheck,
+    LimitInForce,
+    LimitSource,
     OrderState,
     Queue,
     Recommendation,
     SetupType,
+    Slot,
     Stance,
     TradeTerms,
 )
@@ -29,19 +34,21 @@ from storage.snapshot import (
     DeskHeader,
     DeskSnapshot,
     EquityRow,
+    LadderRow,
     LeaderRow,
+    LimitsRow,
     OperationRow,
     PositionRow,
     QueueRow,
     RegimeRow,
     RunRow,
     SlotRow,
-    SpendRow,
     TradeRow,
     TradeTotals,
     VoteRow,
     WatchRow,
 )
+from storage.snapshot_spend import read_spend
 
 Connection = psycopg.Connection[tuple[object, ...]]
 
@@ -70,16 +77,18 @@ def read_snapshot(connection: Connection) -> DeskSnapshot | None:
         positions=fetch_all(connection, PositionRow, _POSITIONS),
         trades=fetch_all(connection, TradeRow, _TRADES, [TRADES_SHOWN]),
         equity=fetch_all(connection, EquityRow, _EQUITY, [EQUITY_SHOWN])[::-1],
+        ladder=fetch_one(connection, LadderRow, _LADDER),
+        limits=_limits(connection),
         agents=fetch_all(connection, AgentRow, _AGENTS),
         runs=fetch_all(connection, RunRow, _RUNS, [RUNS_SHOWN]),
         leader=fetch_one(connection, LeaderRow, _LEADER),
         queues=fetch_all(connection, QueueRow, _QUEUES, [WORKER_GONE_S, list(Queue)]),
         schedule=fetch_all(connection, SlotRow, _SCHEDULE),
         operations=fetch_all(connection, OperationRow, _OPERATIONS, [OPERATIONS_SHOWN]),
+        evening=read_evening(connection),
         totals=_totals(connection),
-        quota=None,  # no vendor is asked before the desk has a vendor's ledger
-        spend=fetch_one(connection, SpendRow, _SPEND)
-        or SpendRow(today_usd=Decimal(0), month_usd=Decimal(0), calls=0),
+        quota=read_quota(connection),
+        spend=read_spend(connection),
     )
 
 
@@ -119,6 +128,7 @@ class _Approval:
     recommendation: Recommendation
     reasoning: str
     checks: tuple[Mapping[str, Any], ...]
+    argument: Mapping[str, object]  # the deliberation's columns
     facts: tuple[tuple[str, ...], ...]
     close: Decimal
     created_session: date
@@ -146,6 +156,13 @@ class _Vote:
 class _Count:
     name: str
     count: int
+
+
+@dataclass(frozen=True)
+class _Limits:
+    session: date
+    slot: Slot
+    limits: tuple[Mapping[str, Any], ...]
 
 
 @dataclass(frozen=True)
@@ -199,6 +216,7 @@ def _approval(row: _Approval, votes: tuple[_Vote, ...]) -> ApprovalRow:
             for vote in votes
             if vote.deliberation_id == row.deliberation_id
         ),
+        consensus=consensus_of(row.argument),
         facts=tuple((fact[0], fact[1]) for fact in row.facts),
         close=row.close,
         created_session=row.created_session,
@@ -209,6 +227,19 @@ def _approval(row: _Approval, votes: tuple[_Vote, ...]) -> ApprovalRow:
         effective_at=row.effective_at,
         order_state=row.order_state,
         order_note=row.order_note,
+    )
+
+
+def _limits(connection: Connection) -> LimitsRow | None:
+    row = fetch_one(connection, _Limits, _LIMITS)
+    if row is None:
+        return None
+    return LimitsRow(
+        session=row.session,
+        slot=row.slot,
+        limits=tuple(
+            LimitInForce(**{**limit, "source": LimitSource(str(limit["source"]))}) for limit in row.limits
+        ),
     )
 
 
@@ -243,6 +274,8 @@ _REGIME = """
       from regime_readings order by session desc limit 1
 """
 
+# Bars are kept as they were traded. Those before a split are brought to the basis of the newest one, or a
+# split would read as a fall; a ratio that `corporate.py` calls absurd is none.
 _WATCH = """
     with screened as (
         select * from screener_results
@@ -263,10 +296,16 @@ _WATCH = """
       join instruments i on i.symbol = w.symbol
       left join screened s on s.symbol = w.symbol
       left join lateral (
-          select array_agg(last.close::float8) as closes, array_agg(last.session) as sessions
-            from (select close, session from bars
-                   where symbol = w.symbol and close is not null
-                   order by session desc limit %(closes)s) last
+          select array_agg(adjusted.close order by adjusted.session desc) as closes,
+                 array_agg(adjusted.session order by adjusted.session desc) as sessions
+            from (select last.session, last.close::float8 / coalesce(exp(sum(ln(a.value))), 1) as close
+                    from (select close, session, max(session) over () as newest from bars
+                           where symbol = w.symbol and close is not null
+                           order by session desc limit %(closes)s) last
+                    left join corporate_actions a
+                      on a.symbol = w.symbol and a.kind = 'split' and a.value between 0.01 and 100
+                     and a.ex_date > last.session and a.ex_date <= last.newest
+                   group by last.session, last.close) adjusted
       ) b on true
      order by s.composite_score desc nulls last, w.symbol
 """
@@ -275,6 +314,7 @@ _APPROVALS = """
     select a.id, a.deliberation_id, a.short_id, a.state, a.digest, a.symbol, a.setup_type, a.entry_session,
            a.min_entry, a.max_entry, a.stop, a.target, a.max_shares, a.max_risk, a.max_hold,
            a.parameters_version, a.limits, a.risky, a.risky_reasons, a.recommendation, a.reasoning, d.checks,
+           to_jsonb(d) - 'checks' - 'technical_snapshot' as argument,
            a.facts, a.close, a.created_session, a.expires_at, coalesce(a.decided_by, '') as decided_by,
            a.decided_at, coalesce(a.decision_reason, '') as decision_reason, a.effective_at,
            o.state as order_state, coalesce(o.note, '') as order_note
@@ -317,7 +357,19 @@ _TRADES = """
 """
 
 _EQUITY = """
-    select session, equity, cash, heat, drawdown, day_return from equity order by session desc limit %s
+    select session, equity, cash, heat, drawdown, day_return, unsettled, settles_on
+      from equity order by session desc limit %s
+"""
+
+_LADDER = """
+    select session, rung, drawdown, halted_since, probation_left
+      from ladder_readings order by session desc limit 1
+"""
+
+_LIMITS = """
+    select session, slot, result -> 'limits' as limits
+      from runs where slot in ('deliberate', 'open') and state = 'done' and result ? 'limits'
+     order by desk_time desc limit 1
 """
 
 # What an agent did last: on a desk with a schedule its last run, in a replay the votes and readings of a day.
@@ -407,11 +459,4 @@ _DENIALS = """
     select denied_by as name, count(*) as count
       from (select denied_by from deliberations union all select denied_by from orders) denials
      where denied_by is not null group by 1 order by 2 desc, 1
-"""
-
-_SPEND = """
-    select coalesce(sum(cost_usd) filter (where created_at >= date_trunc('day', now())), 0) as today_usd,
-           coalesce(sum(cost_usd) filter (where created_at >= date_trunc('month', now())), 0) as month_usd,
-           count(*) as calls
-      from llm_interactions
 """

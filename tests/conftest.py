@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -17,6 +18,20 @@ from storage.embedded import EmbeddedServer
 from storage.server import EmbeddedDatabases
 
 PACK_FOLDER = Path(__file__).resolve().parents[2] / "shared/data/pack"
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """No garbage is collected while pytest parses the source it shows of a failure.
+
+    Python before 3.11.8 breaks there (gh-106905) when what is collected, say a task whose error nobody asked
+    for, logs a traceback, for which source is parsed as well.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
 
 
 @pytest.fixture(scope="session")

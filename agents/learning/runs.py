@@ -22,7 +22,7 @@ class Key(NamedTuple):
 class SimulatedTrade:
     """One trade from signal to exit; prices in dollars a share, `r` net of all costs.
 
-    `shares` are those bought; a split changes what is sold.
+    `shares` are those bought; a split changes what is sold. `stop` is the first one, which R is measured to.
     """
 
     key: Key

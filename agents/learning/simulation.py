@@ -1,17 +1,18 @@
 """Trades over a stored history, each opportunity on its own, by the rules the desk itself trades by.
 
-The screen, the setups, the deliberation, the sizes, the fills, the corporate actions and the exits are the
-very functions a replay calls; here they run in memory, and what does not depend on a variant is worked out
-once.
+The screen, the setups, the deliberation, the sizes, the fills, the corporate actions, the stops that a
+tighter regime raises and the exits are the very functions a replay calls; here they run in memory, and what
+does not depend on a variant is worked out once.
 
-What a replay knows and this leaves out is the rest of the account: every trade is sized on the same equity
-with nothing else held. So a replay trades a part of these, at the same prices; the others it denies for what
-it holds already, for heat, sector, correlation, places and cash, for losses and drawdown, and by its
-protections. The R of a trade differs by its number of shares alone: the commission and the cent are spread
-over more or fewer of them.
+What a replay knows and this leaves out is the rest of the account and its record: every trade is sized on the
+same equity with nothing else held, no setup has a record yet, and the votes count by majority. So a replay
+trades a part of these, at the same prices; the others it denies for what it holds already, for heat, sector,
+correlation, places and cash, for losses and drawdown, and by its protections. The R of a trade differs by its
+number of shares alone: the commission and the cent are spread over more or fewer of them.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from typing import Protocol
@@ -23,7 +24,7 @@ from agents.learning.space import DeskRules
 from agents.market.actions import ActionKey, Actions
 from agents.market.bars import Bar, MarketView
 from agents.market.calendar import previous_session
-from agents.market.indicators import technicals
+from agents.market.indicators import Technicals, technicals
 from agents.market.regime import Regime, read_regime
 from agents.orchestrator import CONSENSUS, AgentOrchestrator, Briefing
 from agents.roles.news_analyst import NewsAnalystAgent
@@ -34,11 +35,11 @@ from agents.trading.book import OpenPosition
 from agents.trading.broker import EntryFill, ExitFill, fill_entry, paid_out
 from agents.trading.corporate import Applied, live_through, pending_after
 from agents.trading.costs import Costs
-from agents.trading.holding import meet_bar
+from agents.trading.holding import meet_bar, raised_stop
 from agents.trading.limits import AT_THE_TOP, BookView, Candidate, Limits, earnings_of, risk_policy
 from agents.trading.limits.facts import candidate
 from agents.trading.outcomes import outcome
-from agents.trading.policy import policy_for
+from agents.trading.policy import Policy, is_tighter, policy_for
 from agents.trading.screener import Screened, ScreenRules, screen_readings
 from agents.trading.setups import SetupPlan, plan_setup
 from storage.records import DeskKind, SetupType, TradeTerms
@@ -80,6 +81,7 @@ class HistorySimulator:
         self._regimes: dict[date, Regime | None] = {}
         self._screens: dict[ScreenRules, dict[tuple[date, frozenset[SetupType]], tuple[Screened, ...]]] = {}
         self._bars: dict[tuple[str, date], Bar | None] = {}
+        self._at_raises: dict[tuple[str, date], Technicals | None] = {}
         self._voted_down: set[Key] = set()
         self._known: dict[tuple[str, date, date], Candidate] = {}
         self._trades: dict[tuple[object, ...], SimulatedTrade | _Untraded] = {}
@@ -100,20 +102,15 @@ class HistorySimulator:
         As on a desk, a signal in a symbol that is held already is none, unless `every` one is asked for.
         """
         costs = costs.for_desk(DeskKind.HISTORY)
+        policies = self._policies(rules)
+        raises = self._raises(policies, rules.regime_policy.stop_atr)
         trades: dict[Key, SimulatedTrade] = {}
         free_from: dict[str, date] = {}
         open_ended = 0
         for place, session in enumerate(self._sessions[:-1]):
-            self._read(session)
-            regime = self._regimes[session]
-            if regime is None:
+            regime, policy = self._regime(session), policies[place]
+            if regime is None or policy is None:
                 continue
-            policy = policy_for(
-                regime.direction,
-                regime.volatility,
-                rules.regime_policy,
-                full_risk=rules.limits.risk_per_trade,
-            )
             limits = risk_policy(rules.limits, policy.risk_per_trade, policy.heat)
             for row in self._selected(session, rules.screen, policy.setups):
                 if not every and session < free_from.get(row.symbol, date.min):
@@ -123,10 +120,10 @@ class HistorySimulator:
                 plan = plan_setup(row.symbol, row.technicals, rules.setups, policy.setups)
                 if not isinstance(plan, SetupPlan):
                     continue
-                key = (_prices(plan), limits, rules.limits, costs)
+                key = (_prices(plan), limits, rules.limits, raises, costs)
                 found = self._trades.get(key)
                 if found is None:
-                    found = await self._trade(place, row, regime, policy.setups, limits, rules, costs)
+                    found = await self._trade(place, row, regime, policy.setups, limits, rules, raises, costs)
                     if len(self._trades) < TRADES_KEPT:
                         self._trades[key] = found
                 if isinstance(found, SimulatedTrade):
@@ -152,15 +149,42 @@ class HistorySimulator:
         bought, sold = first.bars(symbol).last, last.bars(symbol).last
         return symbol, None if bought is None or sold is None else sold.close / bought.close - 1
 
-    def _read(self, session: date) -> None:
-        """Regime and readings of a session, once; they depend on no rule that may be changed."""
-        if session in self._readings:
-            return
-        view = self._history.view(session)
-        self._regimes[session] = read_regime(view)
-        self._readings[session] = Readings.of(
-            session, {symbol: technicals(view.bars(symbol)) for symbol in view.symbols}
+    def _regime(self, session: date) -> Regime | None:
+        """The regime at the close of a session, read once: no rule that may be changed decides it."""
+        if session not in self._regimes:
+            self._regimes[session] = read_regime(self._history.view(session))
+        return self._regimes[session]
+
+    def _policies(self, rules: DeskRules) -> list[Policy | None]:
+        """What the market of each session allows under the rules; None where it cannot be read."""
+        return [
+            None
+            if regime is None
+            else policy_for(
+                regime.direction,
+                regime.volatility,
+                rules.regime_policy,
+                full_risk=rules.limits.risk_per_trade,
+            )
+            for regime in map(self._regime, self._sessions)
+        ]
+
+    def _raises(self, policies: Sequence[Policy | None], stop_atr: float) -> "_Raises":
+        tighter = frozenset(
+            session
+            for session, before, now in zip(self._sessions[1:], policies, policies[1:], strict=False)
+            if before is not None and now is not None and is_tighter(now, before)
         )
+        return _Raises(sessions=tighter, stop_atr=stop_atr)
+
+    def _read(self, session: date) -> Readings:
+        """The readings of a session, once; they depend on no rule that may be changed."""
+        if session not in self._readings:
+            view = self._history.view(session)
+            self._readings[session] = Readings.of(
+                session, {symbol: technicals(view.bars(symbol)) for symbol in view.symbols}
+            )
+        return self._readings[session]
 
     def _selected(
         self, session: date, rules: ScreenRules, allowed: frozenset[SetupType]
@@ -171,7 +195,7 @@ class HistorySimulator:
                 self._screens.popitem()  # the newest: the first are the champion's
             kept = self._screens[rules] = {}
         if (session, allowed) not in kept:
-            read = self._readings[session].unpacked()
+            read = self._read(session).unpacked()
             kept[session, allowed] = screen_readings(session, read, rules, allowed=allowed).selected
         return kept[session, allowed]
 
@@ -183,6 +207,7 @@ class HistorySimulator:
         allowed: frozenset[SetupType],
         limits: Limits,
         rules: DeskRules,
+        raises: "_Raises",
         costs: Costs,
     ) -> "SimulatedTrade | _Untraded":
         """One opportunity from its deliberation to its exit."""
@@ -217,7 +242,7 @@ class HistorySimulator:
         fill = fill_entry(terms, bar, facts, _lone_book(self._equity), rules.limits, costs)
         if not isinstance(fill, EntryFill):
             return _Untraded(is_open=False)
-        ended = self._hold(_position(terms, fill), place + 1, costs)
+        ended = self._hold(_position(terms, fill), place + 1, raises, costs)
         if ended is None:
             return _Untraded(is_open=True)
         position, leaving, realised = ended
@@ -238,7 +263,7 @@ class HistorySimulator:
         )
 
     def _hold(
-        self, position: OpenPosition, place: int, costs: Costs
+        self, position: OpenPosition, place: int, raises: "_Raises", costs: Costs
     ) -> tuple[OpenPosition, ExitFill, Decimal] | None:
         """What was held at the end, how it left, and the dollars realised on the way; None if still open."""
         realised = Decimal("0.00")
@@ -265,6 +290,10 @@ class HistorySimulator:
             if met.leaving is not None:
                 return position, met.leaving, realised
             position = met.position
+            if session in raises.sessions:
+                readings = self._at_raise(position.symbol, session)
+                stop = raised_stop(position, readings, session, stop_atr=raises.stop_atr)
+                position = replace(position, stop=stop)
         return None
 
     def _facts(self, symbol: str, session: date, known: date, entry: date) -> Candidate:
@@ -281,12 +310,27 @@ class HistorySimulator:
             )
         return self._known[key]
 
+    def _at_raise(self, symbol: str, session: date) -> Technicals | None:
+        """The readings of one symbol, also of one that is not traded any more."""
+        key = (symbol, session)
+        if key not in self._at_raises:
+            self._at_raises[key] = technicals(self._history.view(session).bars(symbol))
+        return self._at_raises[key]
+
     def _bar(self, symbol: str, session: date) -> Bar | None:
         """The bar as the session itself saw it."""
         key = (symbol, session)
         if key not in self._bars:
             self._bars[key] = self._history.view(session).bars(symbol).on(session)
         return self._bars[key]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Raises:
+    """On which closes the regime became tighter, and how far below the close stops are pulled then."""
+
+    sessions: frozenset[date]
+    stop_atr: float
 
 
 @dataclass(frozen=True)
@@ -335,6 +379,7 @@ def _position(terms: TradeTerms, fill: EntryFill) -> OpenPosition:
         entry_price=fill.price,
         entry_fee=fill.fee,
         stop=terms.stop,
+        initial_stop=terms.stop,
         target=terms.target,
         max_hold=terms.max_hold,
         low_since=fill.price,

@@ -15,7 +15,7 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
 
-from agents.consensus import PoolRules
+from agents.pool import PoolRules
 from agents.trading.limits import Limits
 from agents.trading.limits.config import FLOORS
 from agents.trading.policy import RegimePolicy
@@ -97,7 +97,12 @@ class RefusedChange:
     reason: str
 
 
-_EXIT = {"stop_atr": (ATR, "0.25"), "target_r": (R, "0.25"), "max_hold": (SESSIONS, "2")}
+_EXIT = {
+    "stop_atr": (ATR, "0.25"),
+    "target_r": (R, "0.25"),
+    "min_reward_risk": (RATIO, "0.25"),
+    "max_hold": (SESSIONS, "2"),
+}
 _ENTRY_BAND = {"entry_band_atr": (ATR, "0.1")}
 _ROW = {
     "oversold_bounce": (ANSWER, "1"),
@@ -117,7 +122,6 @@ _EXPOSED: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "max_extension_atr": (ATR, "0.25"),
         **_ENTRY_BAND,
         **_EXIT,
-        "min_reward_risk": (RATIO, "0.25"),
     },
     "setups.breakout": {
         "lookback": (SESSIONS, "35"),
@@ -127,7 +131,6 @@ _EXPOSED: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "level_stop_atr": (ATR, "0.25"),
         **_ENTRY_BAND,
         **_EXIT,
-        "min_reward_risk": (RATIO, "0.25"),
     },
     "screen": {
         "rsi_max": (RSI, "1"),
@@ -175,6 +178,9 @@ _EXPOSED: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "decision": (FRACTION, "0.05"),
     },
 }
+
+
+_ALSO_REPLAYABLE = ("limits.min_reward_risk", "regime_policy.stop_atr")
 
 
 @cache
@@ -299,7 +305,7 @@ def _parameter(place: str, field: str, info: FieldInfo, unit: str, step: Decimal
         whole=is_answer or info.annotation is int,
         sense=sense,
         meaning=info.description or "",
-        replayable=root in ("setups", "screen") or unit == ANSWER or name == "limits.min_reward_risk",
+        replayable=root in ("setups", "screen") or unit == ANSWER or name in _ALSO_REPLAYABLE,
     )
 
 

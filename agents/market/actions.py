@@ -4,6 +4,7 @@ A split changes what one share is: the prices before and after it are on differe
 bars on one basis of a later date, with a factor back to the prices as traded; here the two are reconciled.
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -105,7 +106,8 @@ class Actions:
 
     def between(self, first: date, last: date) -> tuple[CorporateAction, ...]:
         """The actions with an ex-date from `first` to `last`, both included."""
-        return tuple(action for action in self.ordered if first <= action.ex_date <= last)
+        begin = bisect_left(self.ordered, first, key=_ex_date)
+        return self.ordered[begin : bisect_right(self.ordered, last, lo=begin, key=_ex_date)]
 
     def of(self, symbol: str) -> tuple[CorporateAction, ...]:
         """The actions of the symbol, oldest first; it is the symbol of that time."""
@@ -116,6 +118,10 @@ class Actions:
 
     def __len__(self) -> int:
         return len(self.ordered)
+
+
+def _ex_date(action: CorporateAction) -> date:
+    return action.ex_date
 
 
 def in_order(action: CorporateAction) -> tuple[date, str, int]:

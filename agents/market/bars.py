@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import InitVar, dataclass, field
 from datetime import date
 from enum import StrEnum
+from math import isfinite, isnan
 from types import MappingProxyType
 from typing import Self
 
@@ -116,7 +117,7 @@ class Bars:
         return self._bar(int(indices[-1])) if len(indices) else None
 
     def on(self, session: date) -> Bar | None:
-        """The bar of `session`; None when there is none or one of its prices is missing."""
+        """The bar of `session`; None when there is none or one of its prices is missing or no price."""
         day = np.datetime64(session, "D")
         index = int(np.searchsorted(self.sessions, day))
         if index == len(self) or self.sessions[index] != day:
@@ -124,18 +125,19 @@ class Bars:
         return self._bar(index)
 
     def _bar(self, index: int) -> Bar | None:
-        prices = (self.open[index], self.high[index], self.low[index], self.close[index])
-        if np.isnan(prices).any():
+        prices = [float(column[index]) for column in (self.open, self.high, self.low, self.close)]
+        if not all(isfinite(price) and price > 0 for price in prices):
             return None
-        shares = self.volume[index]
+        opened, high, low, close = prices
+        shares = float(self.volume[index])
         return Bar(
             symbol=self.symbol,
             session=self.sessions[index].item(),
-            open=float(prices[0]),
-            high=float(prices[1]),
-            low=float(prices[2]),
-            close=float(prices[3]),
-            volume=0 if np.isnan(shares) else int(shares),
+            open=opened,
+            high=high,
+            low=low,
+            close=close,
+            volume=0 if isnan(shares) else int(shares),
         )
 
 
@@ -195,12 +197,14 @@ class MarketView:
 
     `history`, which must not change, is only read to cut a symbol's bars at `session` when they are first
     asked for (slices: the rest stays in memory behind numpy's `.base`, which nothing in the desk touches).
-    Instruments are reference data as of today (names and sectors are not point-in-time).
+    Instruments are reference data as of today (names and sectors are not point-in-time). `volatility_told_by`
+    is who told the volatility index, "" where the history itself holds it.
     """
 
     session: date
     instruments: Mapping[str, Instrument]
     history: InitVar[Mapping[str, Bars]]
+    volatility_told_by: str = ""
     _history: Mapping[str, Bars] = field(init=False, repr=False)
     _cut: dict[str, Bars] = field(init=False, repr=False)
 

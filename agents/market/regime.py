@@ -110,7 +110,8 @@ def _volatility(view: MarketView, index_closes: FloatArray) -> tuple[str, float]
         closes = view.bars(view.volatility_symbol).close
         closes = closes[~np.isnan(closes)]
         if len(closes) >= VIX_MEAN:
-            return "VIX 10-day mean", float(closes[-VIX_MEAN:].mean())
+            told_by = f" ({view.volatility_told_by})" if view.volatility_told_by else ""
+            return f"VIX 10-day mean{told_by}", float(closes[-VIX_MEAN:].mean())
     moves = np.diff(np.log(index_closes[-VOLATILITY_WINDOW - 1 :]))
     realised = float(moves.std(ddof=1)) * math.sqrt(SESSIONS_PER_YEAR) * 100
     return "21-day realised volatility (no VIX)", realised

@@ -15,7 +15,7 @@ class OpenPosition:
     """One long position; prices in dollars a share.
 
     `low_since` and `high_since` are the extremes of the bars the position has lived through in full,
-    starting from its entry price.
+    starting from its entry price. The stop only ever rises from the initial one, even above the entry.
     """
 
     id: UUID
@@ -26,29 +26,56 @@ class OpenPosition:
     entry_price: Decimal
     entry_fee: Decimal  # dollars
     stop: Decimal
+    initial_stop: Decimal  # what one R is measured to
     target: Decimal
     max_hold: int  # sessions after the entry session until the time exit
     low_since: Decimal
     high_since: Decimal
     last_close: Decimal  # the entry price until the first bar is through
     last_session: date
+    sold_shares: Decimal = Decimal(0)  # sold before the rest, on the basis of today's prices
+    sold_fees: Decimal = Decimal(0)  # dollars those sales cost
 
     def __post_init__(self) -> None:
-        if self.shares < 1 or not 0 < self.stop < self.entry_price:
+        if self.shares < 1 or not 0 < self.initial_stop < self.entry_price:
             raise ValueError(
-                f"expected shares and a stop below the entry of {self.symbol}, "
-                f"was {self.shares} at {self.entry_price} with stop {self.stop}"
+                f"expected shares and a first stop below the entry of {self.symbol}, "
+                f"was {self.shares} at {self.entry_price} with stop {self.initial_stop}"
+            )
+        if self.stop < self.initial_stop:
+            raise ValueError(
+                f"expected the stop of {self.symbol} not below its first one {self.initial_stop}, "
+                f"was {self.stop}"
             )
 
     @property
     def initial_risk(self) -> Decimal:
-        """Dollars a share from the entry to the stop: the R of this trade."""
-        return self.entry_price - self.stop
+        """Dollars a share from the entry to the first stop: the R of this trade."""
+        return self.entry_price - self.initial_stop
+
+    @property
+    def is_tightened(self) -> bool:
+        """Whether the stop has been raised; only a tighter regime does that."""
+        return self.stop > self.initial_stop
 
     @property
     def heat(self) -> Decimal:
-        """Dollars lost from the entry price if the stop is hit; always above zero."""
-        return self.initial_risk * self.shares
+        """Dollars lost from the entry price if the stop is hit; zero once it lies above the entry."""
+        return max(self.entry_price - self.stop, Decimal(0)) * self.shares
+
+    @property
+    def cost(self) -> Decimal:
+        """Dollars paid for the shares that are held, to the cent; fees aside."""
+        return to_cents(self.shares * self.entry_price)
+
+    def without(self, shares: int, fee: Decimal) -> "OpenPosition":
+        """The same position after a sale of some of its shares; ValueError unless one is left."""
+        return replace(
+            self,
+            shares=self.shares - shares,
+            sold_shares=self.sold_shares + shares,
+            sold_fees=self.sold_fees + fee,
+        )
 
     def survive(self, bar: Bar) -> "OpenPosition":
         """The position after a bar that did not end it."""

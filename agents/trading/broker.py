@@ -4,7 +4,7 @@ A daily bar does not say in which order its extremes came, so every doubt is set
 stop is hit before the target, and a stop always slips.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
@@ -13,7 +13,7 @@ from math import isfinite
 from agents.market.bars import Bar
 from agents.trading.book import OpenPosition
 from agents.trading.costs import Costs
-from agents.trading.limits import BookView, Candidate, Denied, Limits, recheck_at_fill
+from agents.trading.limits import BookView, Candidate, Denied, HoldAction, Limits, recheck_at_fill
 from storage.records import ExitReason, LimitCheck, OrderSide, TradeTerms, to_cents, to_price
 
 
@@ -51,7 +51,7 @@ class EntrySkip:
 
 @dataclass(frozen=True, kw_only=True)
 class ExitFill:
-    """A sold position; `amount` is what comes in, `fee` what leaves, dollars.
+    """A sale of a position or of a part of it; `amount` is what comes in, `fee` what leaves, dollars.
 
     `low` and `high` are the prices the bar is known to have shown while the position was still open.
     """
@@ -113,7 +113,8 @@ def exit_on_bar(
 ) -> ExitFill | None:
     """How the bar ends the position; None when it lives on, also when there is no bar.
 
-    In this order: a gap through the stop fills at the open, the stop at its price, both with stop slippage;
+    In this order: a gap through the stop fills at the open, the stop at its price, both with stop slippage
+    and, where a tighter regime has raised the stop, for that reason;
     a gap through the target fills at the open, the target at its price, both without; the time exit sells at
     the close once `sessions_held` sessions after the entry session reach `max_hold`. A position entered at
     this open cannot have been gapped by it.
@@ -121,18 +122,31 @@ def exit_on_bar(
     if bar is None or not _usable(bar):
         return None
     opened, stop, target = to_price(bar.open), position.stop, position.target
+    stopped = ExitReason.REGIME_CHANGE if position.is_tightened else ExitReason.STOP_LOSS
     if not entered_today and opened <= stop:
-        return _exit(position, bar, ExitReason.STOP_LOSS, opened, costs.sell_at_stop(bar.open), costs)
+        return _exit(position, bar, stopped, opened, costs.sell_at_stop(bar.open), costs)
     if to_price(bar.low) <= stop:
-        return _exit(position, bar, ExitReason.STOP_LOSS, stop, costs.sell_at_stop(stop), costs)
+        return _exit(position, bar, stopped, stop, costs.sell_at_stop(stop), costs)
     if not entered_today and opened >= target:
         return _exit(position, bar, ExitReason.TAKE_PROFIT, opened, opened, costs)
     if to_price(bar.high) >= target:
         return _exit(position, bar, ExitReason.TAKE_PROFIT, target, target, costs)
     if sessions_held >= position.max_hold:
-        close = to_price(bar.close)
-        return _exit(position, bar, ExitReason.TIME_EXIT, close, costs.sell_at_market(bar.close), costs)
+        return _at_close(position, bar, ExitReason.TIME_EXIT, position.shares, costs)
     return None
+
+
+def sale_before_earnings(
+    position: OpenPosition, bar: Bar | None, action: HoldAction, costs: Costs
+) -> ExitFill | None:
+    """What is sold at the close before the company reports: all, half or nothing.
+
+    Half of an odd number is rounded up, so a single share is sold whole. None without a price as well.
+    """
+    if bar is None or not _usable(bar) or action is HoldAction.KEEP:
+        return None
+    kept = position.shares // 2 if action is HoldAction.HALVE else 0
+    return _at_close(position, bar, ExitReason.EARNINGS, position.shares - kept, costs)
 
 
 def exit_without_bar(
@@ -178,12 +192,19 @@ def paid_out(position: OpenPosition, cash: Decimal, session: date) -> ExitFill:
     )
 
 
+def _at_close(position: OpenPosition, bar: Bar, reason: ExitReason, shares: int, costs: Costs) -> ExitFill:
+    """A sale that has lived through the whole bar."""
+    part, price = replace(position, shares=shares), costs.sell_at_market(bar.close)
+    leaving = _exit(part, bar, reason, to_price(bar.close), price, costs)
+    return replace(
+        leaving, low=min(leaving.low, to_price(bar.low)), high=max(leaving.high, to_price(bar.high))
+    )
+
+
 def _exit(
     position: OpenPosition, bar: Bar, reason: ExitReason, reference: Decimal, price: Decimal, costs: Costs
 ) -> ExitFill:
-    seen = [to_price(bar.open), price]
-    if reason is ExitReason.TIME_EXIT:  # the only exit that lives through the whole bar
-        seen += [to_price(bar.low), to_price(bar.high)]
+    opened = to_price(bar.open)
     return ExitFill(
         symbol=position.symbol,
         session=bar.session,
@@ -193,8 +214,8 @@ def _exit(
         reference=reference,
         amount=to_cents(position.shares * price),
         fee=costs.fees(OrderSide.SELL, position.shares, price, bar.session).total,
-        low=min(seen),
-        high=max(seen),
+        low=min(opened, price),
+        high=max(opened, price),
     )
 
 

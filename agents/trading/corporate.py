@@ -68,14 +68,6 @@ class Applied:
         """Whether the cash is a dividend beside the trade; other cash is part of the trade's own profit."""
         return self.action.kind is ActionKind.DIVIDEND and self.drop is None
 
-    def stop_after(self, stop: Decimal) -> Decimal:
-        """Another stop of the position, such as its first one, on the basis after the action."""
-        if self.position is None:
-            return stop
-        if self.action.kind is ActionKind.SPLIT:
-            return max(TICK, min(price_after(stop, self.action.ratio), self.position.entry_price - TICK))
-        return stop if self.drop is None else max(TICK, stop - self.drop)
-
 
 @dataclass(frozen=True)
 class Refused:
@@ -163,7 +155,7 @@ def _refusal(
         if not SMALLEST_RATIO <= action.ratio <= LARGEST_RATIO:
             return f"{what} has the absurd ratio {action.amount}: at most 100 for 1 or 1 for 100"
         if (
-            price_after(position.stop, action.ratio) < TICK
+            price_after(position.initial_stop, action.ratio) < TICK
             or price_after(position.entry_price, action.ratio) <= TICK
         ):
             return f"{what} would bring the prices of the position to the smallest step {TICK}"
@@ -202,6 +194,7 @@ def _split(position: OpenPosition, action: CorporateAction, reference: Decimal |
     after = None
     if shares:
         stop, target = price_after(position.stop, ratio), price_after(position.target, ratio)
+        initial_stop = min(price_after(position.initial_stop, ratio), entry - TICK)
         if position.stop < position.entry_price:
             stop = min(stop, entry - TICK)
         if position.target > position.entry_price:
@@ -211,7 +204,9 @@ def _split(position: OpenPosition, action: CorporateAction, reference: Decimal |
             shares=shares,
             entry_price=entry,
             stop=stop,
+            initial_stop=initial_stop,
             target=target,
+            sold_shares=_times(position.sold_shares, ratio),
             low_since=min(entry, last_close) if stale else price_after(position.low_since, ratio),
             high_since=max(entry, last_close) if stale else price_after(position.high_since, ratio),
             last_close=last_close,
@@ -241,7 +236,7 @@ def _dividend(position: OpenPosition, action: CorporateAction, late: bool) -> Ap
     cash = to_cents(position.shares * action.amount)
     stale = position.last_session >= action.ex_date
     close = position.last_close + (action.amount if stale else 0)
-    if action.amount > SPIN_OFF * close and position.stop - to_price(action.amount) >= TICK:
+    if action.amount > SPIN_OFF * close and position.initial_stop - to_price(action.amount) >= TICK:
         return _spin_off(position, action, cash, late, stale)
     cost = _cost(position)
     note = f"dividend of {action.amount} on {position.shares} shares"
@@ -273,6 +268,7 @@ def _spin_off(
         position,
         entry_price=entry,
         stop=position.stop - drop,
+        initial_stop=position.initial_stop - drop,
         target=position.target - drop,
         # As after a split that was missed: extremes on two bases start afresh.
         low_since=min(entry, last_close) if stale else max(TICK, position.low_since - drop),
@@ -418,7 +414,7 @@ def _is_suspect(previous_close: Decimal, opened: Decimal, actions: Iterable[Corp
 
 def _cost(position: OpenPosition | None) -> Decimal:
     """Dollars paid for the shares, as the ledger has them."""
-    return Decimal("0.00") if position is None else to_cents(position.shares * position.entry_price)
+    return Decimal("0.00") if position is None else position.cost
 
 
 def _divided(price: Decimal, ratio: Fraction) -> Decimal:

@@ -1,27 +1,31 @@
-"""One holding and one settled bar: whether it leaves, and what it has lived through if it does not."""
+"""One holding and one settled bar: whether it leaves, what it lived through, and where its stop goes."""
 
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 
 from agents.market.actions import Actions
 from agents.market.bars import Bar
 from agents.market.calendar import sessions_between
+from agents.market.indicators import Technicals
 from agents.trading.book import OpenPosition
 from agents.trading.broker import ExitFill, exit_on_bar, exit_without_bar
 from agents.trading.corporate import StopHold, release, suspected_split
 from agents.trading.costs import Costs
+from agents.trading.policy import tightened_stop
 from storage.records import to_price
 
 
 @dataclass(frozen=True, kw_only=True)
 class Met:
-    """What came of it. `position` is the very one that was given where it did not live through the bar.
+    """What came of it: it leaves, or it lives through the bar, or neither, where the bar is no bar for it.
 
     `hold` says whether the stop was held back, where the open suggested another basis of prices.
     """
 
-    position: OpenPosition
+    position: OpenPosition  # after the bar where it lived through it, else as it was
     leaving: ExitFill | None
+    lived_through: bool
     hold: StopHold | None
 
 
@@ -34,12 +38,24 @@ def meet_bar(
     without a source.
     """
     hold = _split_check(position, bar, session, actions)
-    if hold is not None and not hold.is_released:
-        return Met(position=position, leaving=_exit_in_doubt(position, bar, session, costs), hold=hold)
-    leaving = _exit_of(position, bar, session, costs)
-    if leaving is None and bar is not None:
-        return Met(position=position.survive(bar), leaving=None, hold=hold)
-    return Met(position=position, leaving=leaving, hold=hold)
+    is_held_back = hold is not None and not hold.is_released
+    leaving = (_exit_in_doubt if is_held_back else _exit_of)(position, bar, session, costs)
+    if leaving is None and not is_held_back and bar is not None:
+        return Met(position=position.survive(bar), leaving=None, lived_through=True, hold=hold)
+    return Met(position=position, leaving=leaving, lived_through=False, hold=hold)
+
+
+def raised_stop(
+    position: OpenPosition, readings: Technicals | None, session: date, *, stop_atr: float
+) -> Decimal:
+    """Where the stop belongs once the regime read at the close of `session` is tighter than the one before.
+
+    A position that has not lived through this session's bar keeps its stop: the bar is missing, or nobody
+    knows yet on which basis its prices are.
+    """
+    if readings is None or not readings.session == position.last_session == session:
+        return position.stop
+    return tightened_stop(position.stop, readings.close, readings.atr14, stop_atr=stop_atr)
 
 
 def _exit_of(position: OpenPosition, bar: Bar | None, session: date, costs: Costs) -> ExitFill | None:

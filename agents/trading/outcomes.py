@@ -17,8 +17,8 @@ NOTHING = Decimal("0.00")
 class Outcome:
     """A closed trade: `pnl` and `fees` in dollars, `return_pct` a fraction of the money paid, the rest in R.
 
-    One R is the initial risk, (entry - stop) x shares. `mae_r` is the worst excursion (zero or below),
-    `mfe_r` the best (zero or above), both before fees.
+    One R is the initial risk, (entry - first stop) x all shares that were bought. `mae_r` is the worst
+    excursion (zero or below), `mfe_r` the best (zero or above), both before fees.
     """
 
     pnl: Decimal
@@ -30,23 +30,28 @@ class Outcome:
 
 
 def outcome(position: OpenPosition, exit_fill: ExitFill, *, realised: Decimal = NOTHING) -> Outcome:
-    """Measure a position at its exit, net of both commissions; slippage is in the prices already.
+    """Measure a position at its last exit, net of all commissions; slippage is in the prices already.
 
-    `realised` are the dollars earned on the way by splits and spin-offs.
+    `realised` are the dollars earned on the way by splits, spin-offs and the sale of a part, fees aside.
     """
-    fees = position.entry_fee + exit_fill.fee
-    paid = to_cents(position.shares * position.entry_price)
-    pnl = exit_fill.amount - paid - fees + realised
+    fees = position.entry_fee + position.sold_fees + exit_fill.fee
+    pnl = exit_fill.amount - position.cost - fees + realised
+    bought = position.shares + position.sold_shares
     low = min(position.low_since, exit_fill.low)
     high = max(position.high_since, exit_fill.high)
     return Outcome(
         pnl=pnl,
         fees=fees,
-        return_pct=float(pnl / paid),
-        r_multiple=float(pnl / (position.initial_risk * position.shares)),
+        return_pct=float(pnl / to_cents(bought * position.entry_price)),
+        r_multiple=float(pnl / (position.initial_risk * bought)),
         mae_r=float((low - position.entry_price) / position.initial_risk),
         mfe_r=float((high - position.entry_price) / position.initial_risk),
     )
+
+
+def realised_by(position: OpenPosition, part: ExitFill) -> Decimal:
+    """Dollars that the sale of a part of a position earned, fees aside: what it brought less what it cost."""
+    return part.amount - (position.cost - position.without(part.shares, part.fee).cost)
 
 
 def state_vector(technicals: Technicals) -> tuple[float, ...]:

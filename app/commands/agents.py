@@ -81,12 +81,18 @@ def taken_or_refused(receipt: CommandReceipt) -> str:
     return said
 
 
-def _act(agent: str, desk: str | None, act: Act) -> None:
+def agent_named(agent: str) -> AgentName:
+    """The agent of that name. Raises OperatorError when there is none."""
     if agent not in list(AgentName):
         raise OperatorError(f"there is no agent {agent!r}", f"name one of: {', '.join(AgentName)}")
+    return AgentName(agent)
+
+
+def _act(agent: str, desk: str | None, act: Act) -> None:
+    name = agent_named(agent)
     with open_desk(desk) as opened:
         opened.snapshot()  # of a desk that is founded
-        typer.echo(taken_or_refused(act(opened.desk, AgentName(agent), this_operator())))
+        typer.echo(taken_or_refused(act(opened.desk, name, this_operator())))
 
 
 def _ago(moment: datetime, taken: DeskSnapshot) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
 from uuid import uuid4
 
 import psycopg
@@ -18,6 +20,11 @@ from storage.plain import clean
 from storage.records import DeskKind, DeskState
 from storage.server import MAIN_DESK, Server, open_server, unreachable
 from storage.snapshot import DeskSnapshot
+
+if TYPE_CHECKING:
+    from storage.memory import AgentMemory
+
+Answer = TypeVar("Answer")
 
 _LISTED = """
     select kind, state, history_title, desk_time::date,
@@ -58,6 +65,39 @@ def open_desk(desk: str | None) -> Iterator[OpenDesk]:
             yield OpenDesk(name, opened, server)
     except psycopg.OperationalError as away:
         raise unreachable(away) from away
+
+
+def recall(desk: str | None, question: Callable[[AgentMemory], Awaitable[Answer]]) -> tuple[str, Answer]:
+    """The desk's name and what its memory answers, all of it as of one instant.
+
+    Raises OperatorError where open_desk does.
+    """
+    with open_desk(desk) as opened:
+        opened.snapshot()  # of a desk that is founded
+        conninfo = opened.server.conninfo(opened.server.desk_database(opened.name))
+        return opened.name, asyncio.run(_recall(conninfo, question))
+
+
+async def _recall(conninfo: str, question: Callable[[AgentMemory], Awaitable[Answer]]) -> Answer:
+    # SQLAlchemy costs most of a second, which commands that only read a snapshot should not pay.
+    from sqlalchemy import text
+    from sqlalchemy.exc import DBAPIError
+    from sqlalchemy.ext.asyncio import AsyncSession
+
+    from storage.engine import open_engine
+    from storage.memory import AgentMemory
+
+    engine = open_engine(conninfo)
+    try:
+        async with AsyncSession(engine) as database, database.begin():
+            await database.execute(text("set transaction isolation level repeatable read, read only"))
+            return await question(AgentMemory(database))
+    except DBAPIError as away:
+        if isinstance(away.orig, psycopg.OperationalError):
+            raise away.orig from away
+        raise
+    finally:
+        await engine.dispose()
 
 
 def print_desks() -> None:

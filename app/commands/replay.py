@@ -199,7 +199,7 @@ async def _until_signalled(replay: Replay) -> bool:
 
 
 async def _report(prepared: PreparedReplay, started: float) -> ReplayReport:
-    return read_report(prepared.conninfo, prepared.pack, time.monotonic() - started)
+    return read_report(prepared.conninfo, time.monotonic() - started)
 
 
 def _sentences(report: ReplayReport) -> str:
@@ -211,7 +211,9 @@ def _sentences(report: ReplayReport) -> str:
         f"equity {report.start_equity:,.2f} to {report.final_equity:,.2f} dollars, "
         f"worst drawdown {report.max_drawdown:.1%}",
         f"trades {report.trades}, won {won}, mean {mean}; regime switches {report.regime_switches}",
-        f"dividends {report.dividends:,.2f}; slippage: {_slippage(report)}",
+        f"dividends {report.dividends:,.2f}; models {report.model_spend:,.2f}, "
+        f"net of them {report.net_equity:,.2f} dollars",
+        f"slippage: {_slippage(report)}",
         *(f"benchmark {name}: {value:,.2f}" for name, value in report.benchmarks.items()),
         "denied: " + (", ".join(f"{name} {count}" for name, count in report.denials.items()) or "nothing"),
     ]

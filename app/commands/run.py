@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
 
+from app.commands.models import tell_models
 from app.runtime.child import child_command, run_until_signalled, watch_lifeline
 from app.runtime.jobs import Executor
 from app.runtime.leader import check_clock
@@ -18,7 +19,7 @@ from app.runtime.outage import through_outages
 from app.runtime.runtime import Runtime
 from app.runtime.worker import Worker
 from app.settings import Settings, load_settings
-from app.wiring import desk_parts, rehearsal, sources, workbench
+from app.wiring import desk_parts, open_gateway, rehearsal, sources, vendor_market, workbench
 from storage import schema
 from storage.engine import open_engine
 from storage.errors import OperatorError
@@ -56,15 +57,20 @@ async def _run(settings: Settings, server: Server, name: str) -> None:
         server,
         lambda: open_live_desk(server, name, start_equity=settings.start_equity, rehearsal=rehearsed),
     )
-    runtime = Runtime(
-        server=server,
-        desk=desk,
-        parts=desk_parts(settings, desk.kind),
-        sources=sources(settings, rehearsed.pack if rehearsed else None),
-        bench=partial(workbench, settings, desk, rehearsed),
-        child=child_command(name),
-    )
-    await run_until_signalled(runtime.run)
+    async with open_gateway(settings, desk) as gateway, vendor_market(settings, desk, rehearsed) as market:
+        runtime = Runtime(
+            server=server,
+            desk=desk,
+            parts=desk_parts(settings, desk.kind, gateway),
+            sources=sources(settings, rehearsed.pack if rehearsed else None, market, desk=name),
+            bench=partial(workbench, settings, desk, rehearsed, gateway, market),
+            child=child_command(name),
+        )
+        telling = asyncio.create_task(tell_models(gateway))
+        try:
+            await run_until_signalled(runtime.run)
+        finally:
+            telling.cancel()
 
 
 async def _work(
@@ -82,16 +88,20 @@ async def _work(
 
     desk = await through_outages(server, look)
     engine = open_engine(conninfo, application=identity.name)
-    executor = Executor(engine, partial(workbench, settings, desk, rehearsed), str(identity))
-    worker = Worker(conninfo, identity, queues, executor.carry_out)
-
-    async def until(stop: asyncio.Event) -> None:
-        if lifeline:
-            watch_lifeline(sys.stdin, stop)
-        await worker.run(stop)
-
     try:
-        await run_until_signalled(until)
+        async with (
+            open_gateway(settings, desk) as gateway,
+            vendor_market(settings, desk, rehearsed) as market,
+        ):
+            bench = partial(workbench, settings, desk, rehearsed, gateway, market)
+            worker = Worker(conninfo, identity, queues, Executor(engine, bench, str(identity)).carry_out)
+
+            async def until(stop: asyncio.Event) -> None:
+                if lifeline:
+                    watch_lifeline(sys.stdin, stop)
+                await worker.run(stop)
+
+            await run_until_signalled(until)
     finally:
         await engine.dispose()
 

@@ -12,6 +12,8 @@ import typer
 from agents.market.calendar import NEW_YORK
 from app.commands.agents import agent_line, taken_or_refused
 from app.commands.desks import OpenDesk, open_desk
+from app.commands.quota import quota_line
+from app.commands.why import path
 from app.operator import this_operator
 from storage.errors import OperatorError
 from storage.plain import as_json, clean, shortened, span
@@ -121,14 +123,23 @@ def _lines(name: str, taken: DeskSnapshot, driven: bool) -> Iterator[str]:
         yield from _rows("queues", (_queue(queue, name) for queue in taken.queues))
     yield from _rows("agents", (agent_line(row, taken) for row in taken.agents))
     yield from _rows("approvals", _approvals(taken))
+    if taken.evening is not None:
+        yield _row("why", f"{taken.evening.session}: {taken.evening.funnel.sentence}")
+        yield _row("", path(taken.evening))
     yield _row("positions", f"{len(taken.positions)} open")
     if taken.equity:
         last = taken.equity[-1]
-        yield _row("equity", f"{last.equity:,.2f} dollars as of the close of {last.session}")
+        net = f"; {last.equity - taken.spend.total_usd:,.2f} net of models" if taken.spend.calls else ""
+        yield _row("equity", f"{last.equity:,.2f} dollars as of the close of {last.session}{net}")
+        waiting = f", {last.unsettled:,.2f} settles on {last.settles_on}" if last.settles_on else ""
+        yield _row("cash", f"{last.settled:,.2f} dollars settled{waiting}")
     else:
         yield _row("equity", f"{header.start_equity:,.2f} dollars to begin with, no session settled yet")
-    quota, spend = taken.quota, taken.spend
-    yield _row("quota", f"{quota.used} of {quota.limit} calls" if quota else "no vendor")
+    if taken.ladder is not None:
+        rearm = f"; `quorum rearm{_option(name)} --reason ...` re-arms it" if taken.ladder.stopped else ""
+        yield _row("ladder", f"{taken.ladder.words}{rearm}")
+    spend = taken.spend
+    yield _row("quota", quota_line(taken.quota))
     so_far = f"{spend.month_usd:,.2f} this month, {spend.calls} calls in all"
     yield _row("spend", f"{spend.today_usd:,.2f} dollars today, {so_far}")
 
@@ -252,7 +263,11 @@ def _object(name: str, taken: DeskSnapshot, driven: bool) -> dict[str, object]:
         "pending": as_json(taken.pending),
         "positions": as_json(taken.positions),
         "equity": as_json(taken.equity[-1]) if taken.equity else None,
+        "ladder": as_json(taken.ladder),
+        "evening": as_json(taken.evening),
+        "why": taken.evening.funnel.sentence if taken.evening else None,
         "totals": as_json(taken.totals),
+        "net_of_models": as_json(taken.equity[-1].equity - taken.spend.total_usd) if taken.equity else None,
         "quota": as_json(taken.quota),
         "spend": as_json(taken.spend),
     }

@@ -16,6 +16,7 @@ class Scope(StrEnum):
     LIST = "In a list or a text"
     TABLE = "On a row"
     REVIEW = "In the review of an approval"
+    WHY = "In the funnel of an evening"
     QUIT = "When leaving a desk that keeps running"
 
 
@@ -135,6 +136,16 @@ REGISTRY: tuple[Action, ...] = (
         help="Take back the last verdict while its time to undo runs",
         scope=Scope.DESK,
         footer=8,
+        palette=True,
+    ),
+    Action(
+        id="why",
+        keys=("w",),
+        shown="w",
+        label="why",
+        help="Why there was no trade: how far the last evening's candidates came, and what stopped them",
+        scope=Scope.DESK,
+        footer=13,
         palette=True,
     ),
     Action(
@@ -310,6 +321,22 @@ REGISTRY: tuple[Action, ...] = (
         help="Scroll the card",
         scope=Scope.REVIEW,
         footer=4,
+    ),
+    Action(
+        id="next_part",
+        keys=("tab",),
+        shown="tab",
+        label="to and fro",
+        help="Go from the rungs to what stopped candidates there, and back",
+        scope=Scope.WHY,
+    ),
+    Action(
+        id="close_why",
+        keys=("escape", "w", "q"),
+        shown="esc",
+        label="close",
+        help="Close the funnel",
+        scope=Scope.WHY,
     ),
     Action(
         id="leave",

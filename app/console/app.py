@@ -34,6 +34,7 @@ from app.console.messages import (
     StopTaken,
     UndoAsked,
     VerdictTaken,
+    WhyAsked,
 )
 from app.console.notes import after_stop, keeps_running, parting
 from app.console.screens.desk import DeskScreen
@@ -235,6 +236,13 @@ class ConsoleApp(App[None]):
     def _reviewed(self, verdict: Verdict | None) -> None:
         if verdict is not None:
             self.commands.decide(verdict)
+
+    @on(WhyAsked)
+    def why_asked(self) -> None:
+        from app.console.screens.why import WhyScreen
+
+        if not isinstance(self.screen, WhyScreen):
+            self.push_screen(WhyScreen(self.view))
 
     @on(UndoAsked)
     def undo_asked(self) -> None:

@@ -11,7 +11,8 @@ from app.console.text import Line, Piece, Tone, fit, labelled, line, outside, pa
 from storage.plain import clean
 
 if TYPE_CHECKING:
-    from storage.records import LimitCheck
+    from storage.evening import ConsensusRow
+    from storage.records import LimitCheck, LimitInForce
     from storage.snapshot import ApprovalRow, VoteRow
 
 LABEL = 12
@@ -152,19 +153,45 @@ def _limits(row: ApprovalRow, width: int, view: View) -> list[Line]:
     return [
         line(Piece(heading + (f"{'ROOM':>7}" if roomy else ""), Tone.HEAD)),
         *(_check(check, name_width, roomy, view) for check in row.checks),
+        *_in_force(view, width),
     ]
+
+
+def _in_force(view: View, width: int) -> list[Line]:
+    """The limits that stand tighter than their defaults now, and who made them so."""
+    found = view.state.snapshot.limits if view.state.snapshot else None
+    if found is None:
+        return []
+    tighter = [
+        f"{row.name.replace('_', ' ')} {_amount(row.limit, row.unit)} by the {row.source.value}"
+        + (f" ({row.note})" if row.note else "")
+        for row in found.limits
+        if row.source.value != "default" and not _is_idle(row)
+    ]
+    said = "; ".join(tighter) or "every limit at its default"
+    return paragraph(f"In force since the {found.slot.value} of {found.session}: {said}", width)
+
+
+def _is_idle(row: LimitInForce) -> bool:
+    """A ladder that takes nothing off, a protection that holds nothing back."""
+    source = row.source.value
+    return (source == "ladder" and row.limit == 1) or (source == "protection" and not row.used)
+
+
+def _amount(value: float, unit: str) -> str:
+    match unit:
+        case "usd":
+            return money(value, cents=False)
+        case "count":
+            return f"{value:,.0f}"
+        case "ratio":
+            return f"{value:.2f}"
+    return percent(value)
 
 
 def _check(check: LimitCheck, name_width: int, roomy: bool, view: View) -> Line:
     def amount(value: float) -> str:
-        match check.unit:
-            case "usd":
-                return money(value, cents=False)
-            case "count":
-                return f"{value:,.0f}"
-            case "ratio":
-                return f"{value:.2f}"
-        return percent(value)
+        return _amount(value, check.unit)
 
     allowed = (">" if check.floor else "<") + ("" if check.strict else "=")
     name = fit(clean(check.name.replace("_", " ")), name_width, ellipsis=view.glyphs.ellipsis)
@@ -181,12 +208,49 @@ def _check(check: LimitCheck, name_width: int, roomy: bool, view: View) -> Line:
     )
 
 
+def consensus_lines(consensus: ConsensusRow | None, width: int, *, indent: int) -> list[Line]:
+    """What the votes came to: the side, the chance of a win and whose it is, who dissents, who is silent."""
+    if consensus is None:
+        return []
+    side = Tone.GOOD if consensus.stance.value == "for" else Tone.WARN
+    head = line(
+        " " * indent,
+        outside(f"{consensus.rule}: "),
+        Piece(consensus.stance.value, side),
+        outside(f", {_chance(consensus)}", Tone.MUTED),
+    )
+    names = [
+        f"{what}: {', '.join(agents)}"
+        for what, agents in (("dissent", consensus.dissent), ("abstained", consensus.abstained))
+        if agents
+    ]
+    lines = [head, *paragraph(consensus.note, width, indent=indent, tone=Tone.MUTED)]
+    if names:
+        lines += paragraph("; ".join(names), width, indent=indent, tone=Tone.WARN)
+    if consensus.pool_gives_way:
+        used = "used" if consensus.rule == "pool" else "would be used"
+        skill = f"pool has no skill ({consensus.pool_skill:+.3f}): base rate {used}"
+        lines += paragraph(skill, width, indent=indent, tone=Tone.WARN)
+    return lines
+
+
+def _chance(consensus: ConsensusRow) -> str:
+    """The chance of a win that counts, or what the pool would say of it under a rule that claims none."""
+    base = f"base rate {percent(consensus.base_rate, 0)}"
+    if consensus.probability is not None:
+        return f"chance of a win {percent(consensus.probability, 0)}, {base}"
+    return f"the pool says {percent(consensus.pooled, 0)}, {base}"
+
+
 def _votes(row: ApprovalRow, width: int) -> list[Line]:
     if not row.votes:
         return [line(Piece("VOTES ", Tone.HEAD), Piece("nobody voted", Tone.WARN))]
     against = sum(vote.stance.value == "against" for vote in row.votes)
     dissent = f"{against} against" if against else "no dissent"
-    lines = [line(Piece("VOTES ", Tone.HEAD), Piece(dissent, Tone.WARN if against else Tone.MUTED))]
+    lines = [
+        line(Piece("VOTES ", Tone.HEAD), Piece(dissent, Tone.WARN if against else Tone.MUTED)),
+        *consensus_lines(row.consensus, width, indent=2),
+    ]
     for vote in row.votes:
         lines += _vote(vote, width)
     return lines

@@ -115,6 +115,10 @@ class ReviewAsked(Message):
         self.approval_id = approval_id
 
 
+class WhyAsked(Message):
+    """The operator wants to know why there was no trade."""
+
+
 class UndoAsked(Message):
     """The operator takes the last verdict back."""
 

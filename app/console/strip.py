@@ -69,11 +69,14 @@ def _first(view: View, snapshot: DeskSnapshot) -> list[Item]:
             Item(2, (line(Piece("regime not read yet", Tone.MUTED)), line(Piece("regime -", Tone.MUTED))))
         )
     quota = snapshot.quota
-    items.append(
-        Item(5, (line(f"FMP {quota.used}/{quota.limit}" if quota else "FMP none"),)),
-    )
-    spend = money(snapshot.spend.today_usd)
-    items.append(Item(4, (line(f"LLM {spend}"),)))
+    meter = f"FMP {quota.used}/{quota.limit}" if quota else "FMP none"
+    if quota and quota.blocks:
+        items.append(Item(5, (line(Piece(f"! {meter} blocked", Tone.BAD)), line(Piece("! FMP", Tone.BAD)))))
+    else:
+        items.append(Item(5, (line(meter),)))
+    spend, standing = money(snapshot.spend.today_usd), snapshot.spend.standing
+    cap = f"/{standing.caps.day_usd:.2f}" if standing else ""
+    items.append(Item(4, (line(f"LLM {spend}{cap}"), line(f"LLM {spend}"))))
     waiting = len(snapshot.pending)
     risky = sum(row.risky for row in snapshot.pending)
     word = f"APPROVALS {waiting}" + (f" ({risky} risky!)" if risky else "")
@@ -95,6 +98,7 @@ def _second(view: View, snapshot: DeskSnapshot) -> list[Item]:
     seen = Piece(f"{view.glyphs.stale} data {age(since)} old", Tone.WARN) if late else Piece("data fresh")
     items.append(Item(5, (line(seen), line(Piece(age(since), seen.tone) if late else Piece("fresh")))))
     items.append(_equity(snapshot))
+    items += _ladder(snapshot)
     verdict = _verdict(view)
     if verdict:
         items.append(Item(1, verdict))
@@ -128,6 +132,18 @@ def _equity(snapshot: DeskSnapshot) -> Item:
     drawdown = Piece(f" dd {percent(abs(last.drawdown), 1)}", Tone.MUTED)
     equity = money(last.equity, cents=False)
     return Item(drop, (line(f"equity {equity} ", change, drawdown), line(f"{equity} ", change), line(equity)))
+
+
+def _ladder(snapshot: DeskSnapshot) -> list[Item]:
+    """The drawdown ladder while it holds anything back."""
+    ladder = snapshot.ladder
+    if ladder is None or ladder.at_full_size:
+        return []
+    tone = Tone.BAD if ladder.stopped else Tone.WARN
+    short = "HALTED" if ladder.halted_since else "no entries" if ladder.stopped else "entries cut"
+    return [
+        Item(1, (line(Piece(f"! {ladder.words}", tone)), line(Piece(f"! {short}", tone)))),
+    ]
 
 
 def _host(view: View) -> Line:

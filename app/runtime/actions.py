@@ -18,7 +18,7 @@ from agents.trading.corporate import Applied, Refused, live_through, pending_aft
 from app.runtime.closing import close_trade
 from app.runtime.step import Step, StepResult, held
 from app.runtime.verdicts import verdict_of
-from storage.models import CorporateActionRow, Instrument, Position
+from storage.models import Approval, CorporateActionRow, Instrument, Position
 from storage.records import (
     ApprovalState,
     CashKind,
@@ -118,7 +118,6 @@ async def _apply(step: Step, position: Position, result: Applied) -> None:
     if result.position is None:
         await close_trade(step, position, before, paid_out(before, result.cash, step.session))
         return
-    position.initial_stop = result.stop_after(position.initial_stop)
     if not result.is_income:
         position.realised += result.realised
     if result.position.symbol != position.symbol:
@@ -129,8 +128,10 @@ async def _apply(step: Step, position: Position, result: Applied) -> None:
 def _write(position: Position, after: OpenPosition) -> None:
     position.symbol = after.symbol
     position.shares = after.shares
+    position.sold_shares = after.sold_shares
     position.entry_price = after.entry_price
     position.stop = after.stop
+    position.initial_stop = after.initial_stop
     position.target = after.target
     position.low_since = after.low_since
     position.high_since = after.high_since
@@ -190,24 +191,24 @@ async def _void_entries(step: Step) -> list[str]:
         decision = pending_after(approval.symbol, since, approval.close)
         if decision.keep:
             continue
-        order = await step.ledger.entry_order(approval)
-        if order is None:
-            approval.state = ApprovalState.EXPIRED
-            approval.decision_reason = decision.reason
-            approval.effective_at = None  # nothing is left to take effect
-            step.database.add(
-                verdict_of(
-                    approval,
-                    VerdictVerb.EXPIRED,
-                    by="the desk",
-                    reason=decision.reason,
-                    now=step.wall_now,
-                )
-            )
-        elif order.state is OrderState.RESTING:
-            order.state = OrderState.SKIPPED
-            order.note = f"void: {decision.reason}"
-        else:
-            continue
-        reasons.append(decision.reason)
+        if await void_entry(step, approval, decision.reason):
+            reasons.append(decision.reason)
     return reasons
+
+
+async def void_entry(step: Step, approval: Approval, reason: str) -> bool:
+    """End an entry that is still to come, with the reason; False when there is nothing left to end."""
+    order = await step.ledger.entry_order(approval)
+    if order is None:
+        approval.state = ApprovalState.EXPIRED
+        approval.decision_reason = reason
+        approval.effective_at = None  # nothing is left to take effect
+        step.database.add(
+            verdict_of(approval, VerdictVerb.EXPIRED, by="the desk", reason=reason, now=step.wall_now)
+        )
+        return True
+    if order.state is OrderState.RESTING:
+        order.state = OrderState.SKIPPED
+        order.note = f"void: {reason}"
+        return True
+    return False

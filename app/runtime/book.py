@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 
@@ -14,9 +15,13 @@ from agents.trading.limits import (
     Candidate,
     ClosedTrade,
     Correlations,
+    EarningsDate,
     EquityPoint,
     Exposure,
+    KellyCap,
+    LadderState,
     Protections,
+    Rearm,
     cash_on,
     earnings_of,
     ladder_state,
@@ -65,12 +70,7 @@ async def book_at_open(step: Step, names: Iterable[str]) -> BookView:
         if (bar := step.view.bars(position.symbol).on(step.session)) is not None
     }
     marked = mark(positions, await step.ledger.cash(), opens)
-    eve = previous_session(step.session)
-    points = await _closes(step, eve)
-    flows = await step.ledger.deposits()
-    last = points[-1].session if points else date.min
-    arrived = sum((amount for session, amount in flows if session > last), Decimal(0))
-    now = EquityPoint(session=step.session, equity=marked.equity, flow=arrived)
+    index = await index_now(step, marked.equity)
     return await _book(
         step,
         step.session,
@@ -80,10 +80,10 @@ async def book_at_open(step: Step, names: Iterable[str]) -> BookView:
             _exposure(step, position, opens.get(position.symbol, position.last_close))
             for position in positions
         ),
-        closes=len(points),
-        index=time_weighted([*points, now]),
+        closes=len(index) - 1,
+        index=index,
         names=names,
-        known=eve,
+        known=previous_session(step.session),
     )
 
 
@@ -92,9 +92,33 @@ def facts_tonight(step: Step, symbol: str, entry_session: date) -> Candidate:
     return _facts(step, symbol, entry_session, step.session)
 
 
-def facts_at_open(step: Step, symbol: str) -> Candidate:
-    """What the close before this open knew of a symbol."""
-    return _facts(step, symbol, step.session, previous_session(step.session))
+def facts_at_open(step: Step, symbol: str, kelly: KellyCap | None) -> Candidate:
+    """What the close before this open knew of a symbol; `kelly` is what its setup's record allows."""
+    return replace(_facts(step, symbol, step.session, previous_session(step.session)), kelly=kelly)
+
+
+def earnings_date(step: Step, symbol: str) -> EarningsDate:
+    """What the desk knows of a company's next or latest report."""
+    known = step.earnings.of(symbol) if step.earnings is not None else None
+    if known is None:
+        return earnings_of(step.parts.kind, None, confirmed=False)
+    return earnings_of(step.parts.kind, known.session, confirmed=known.confirmed)
+
+
+async def index_now(step: Step, equity: Decimal) -> tuple[IndexPoint, ...]:
+    """The account at every close before this session and now, when it is worth `equity`; time-weighted."""
+    points = await _closes(step, previous_session(step.session))
+    flows = await step.ledger.deposits()
+    last = points[-1].session if points else date.min
+    arrived = sum((amount for session, amount in flows if session > last), Decimal(0))
+    return time_weighted([*points, EquityPoint(session=step.session, equity=equity, flow=arrived)])
+
+
+async def ladder_at(step: Step, closes: Sequence[IndexPoint]) -> LadderState:
+    """Where the ladder stands at the last of these closes, with every re-arm there has been."""
+    rearms = [Rearm(session=session) for session in await step.ledger.rearms()]
+    trades = await _trades(step, rearms[-1].session) if rearms else []
+    return ladder_state(closes, rearms, trades, step.parts.limits)
 
 
 def _facts(step: Step, symbol: str, entry_session: date, known: date) -> Candidate:
@@ -102,7 +126,7 @@ def _facts(step: Step, symbol: str, entry_session: date, known: date) -> Candida
         step.view.bars(symbol).upto(known),
         entry_session=entry_session,
         sector=_sector(step, symbol),
-        earnings=earnings_of(step.parts.kind, None, confirmed=False),
+        earnings=earnings_date(step, symbol),
     )
 
 
@@ -119,7 +143,7 @@ async def _book(
     known: date,
 ) -> BookView:
     """The ladder stands on the first `closes` of `index` alone; no bar after the session `known` is read."""
-    protections, limits = step.parts.protections, step.parts.limits
+    protections = step.parts.protections
     trades = await _trades(step, _first_that_counts(protections, entry_session))
     sales = await step.ledger.sales_since(previous_session(entry_session))
     unsettled = cash_on([proceeds(amount, session) for session, amount in sales], entry_session).unsettled
@@ -129,9 +153,9 @@ async def _book(
         cash=cash,
         unsettled=unsettled,
         exposures=exposures,
-        day_return=_return(index, 1),
-        week_return=_return(index, WEEK),
-        ladder=ladder_state(index[:closes], (), trades, limits),
+        day_return=return_over(index, 1),
+        week_return=return_over(index, WEEK),
+        ladder=await ladder_at(step, index[:closes]),
         locks=locks_on(trades, entry_session, protections),
         correlations=_correlations(step, together, known),
     )
@@ -152,18 +176,17 @@ async def _closes(step: Step, last: date) -> list[EquityPoint]:
 async def _trades(step: Step, first: date) -> list[ClosedTrade]:
     return [
         ClosedTrade(
-            symbol=outcome.symbol,
-            entry_session=position.entry_session,
-            exit_session=position.closed_session,
-            reason=outcome.exit_reason,
-            r=outcome.r_multiple,
+            symbol=trade.symbol,
+            entry_session=trade.entry_session,
+            exit_session=trade.exit_session,
+            reason=trade.reason,
+            r=trade.r,
         )
-        for position, outcome in await step.memory.trades_closed_since(first)
-        if position.closed_session is not None
+        for trade in await step.memory.trades_closed_since(first)
     ]
 
 
-def _return(index: Sequence[IndexPoint], sessions: int) -> float:
+def return_over(index: Sequence[IndexPoint], sessions: int) -> float:
     """Over the last so many sessions, or as many as there are."""
     if len(index) < 2:
         return 0.0

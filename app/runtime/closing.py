@@ -1,4 +1,4 @@
-"""The end of a trade: its position is closed and what it was worth is written down."""
+"""What is sold of a position, and the end of a trade: it is closed and what it was worth is written down."""
 
 from __future__ import annotations
 
@@ -9,10 +9,52 @@ from agents.market.calendar import close_time, open_time
 from agents.market.indicators import Technicals
 from agents.trading.book import OpenPosition
 from agents.trading.broker import ExitFill
-from agents.trading.outcomes import outcome, state_vector
+from agents.trading.outcomes import outcome, realised_by, state_vector
 from app.runtime.step import Step, technicals_from_json
-from storage.models import Position, TradeOutcome
-from storage.records import PositionState
+from storage.models import Fill, Order, Position, TradeOutcome
+from storage.records import OrderSide, OrderState, PositionState, uuid7
+
+
+async def sell(step: Step, row: Position, leaving: ExitFill, client_order_id: str) -> None:
+    """Order, fill and cash of a sale at one go."""
+    order = Order(
+        id=uuid7(),
+        client_order_id=client_order_id,
+        position_id=row.id,
+        symbol=row.symbol,
+        side=OrderSide.SELL,
+        shares=leaving.shares,
+        session=step.session,
+        state=OrderState.FILLED,
+        note=leaving.reason,
+        created_at=step.now,
+    )
+    step.ledger.place(order)
+    await step.database.flush()
+    await step.ledger.book_fill(
+        Fill(
+            id=uuid7(),
+            order_id=order.id,
+            position_id=row.id,
+            symbol=row.symbol,
+            side=OrderSide.SELL,
+            shares=leaving.shares,
+            price=leaving.price,
+            reference_price=leaving.reference,
+            fee=leaving.fee,
+            session=step.session,
+            created_at=step.now,
+        ),
+        note=f"sold {leaving.shares} {row.symbol}: {leaving.reason.replace('_', ' ')}",
+    )
+
+
+def sold_part(row: Position, position: OpenPosition, part: ExitFill) -> OpenPosition:
+    """The same position after a part of it was sold: what that earned is realised, the rest goes on."""
+    rest = position.without(part.shares, part.fee)
+    row.realised += realised_by(position, part)
+    row.shares, row.sold_shares, row.sold_fees = rest.shares, rest.sold_shares, rest.sold_fees
+    return rest
 
 
 async def close_trade(step: Step, row: Position, position: OpenPosition, leaving: ExitFill) -> None:
@@ -37,7 +79,7 @@ async def _outcome(step: Step, row: Position, position: OpenPosition, leaving: E
         entry_price=row.entry_price,
         exit_time=close_time(step.session),  # a daily bar does not tell the hour
         exit_price=leaving.price,
-        quantity=leaving.shares,
+        quantity=leaving.shares + int(position.sold_shares),
         pnl=result.pnl,
         fees=result.fees,
         return_pct=result.return_pct,

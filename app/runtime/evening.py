@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import asdict
+from datetime import date
 from decimal import Decimal
 from uuid import UUID
 
@@ -10,14 +12,18 @@ from agents.base import Abstention
 from agents.base import Vote as SpokenVote
 from agents.orchestrator import Briefing
 from agents.orchestrator import Deliberation as Argument
-from agents.trading.limits import risk_policy
-from agents.trading.policy import Policy, policy_for
+from agents.pool import PoolState
+from agents.trading.afterwards import Span, ended, outcomes_after
+from agents.trading.policy import Policy
 from agents.trading.screener import ALL_SETUPS, Screened
 from app.runtime.book import book_tonight, facts_tonight
 from app.runtime.evidence import Fact, trade_facts
+from app.runtime.learnt import TradeCounts, pool_state, trade_counts
+from app.runtime.limits import kelly_caps, limits_now, limits_under, policy_of
 from app.runtime.step import Step, StepResult, technicals_json
-from app.runtime.why import drift_readings, evening_funnel, rungs
-from storage.memory import StoredThesis
+from app.runtime.stops import tighten_stops
+from app.runtime.why import drift_readings, rungs
+from storage.memory import Horizon, StoredThesis
 from storage.models import Approval, Deliberation, RegimeReading, ScreenerResult, Vote
 from storage.models.base import Json
 from storage.records import (
@@ -30,6 +36,13 @@ from storage.records import (
 
 SHORT_ID_DIGITS = 4
 
+AFTERWARDS = {
+    Horizon.SESSIONS_5: Span(sessions=5, excess=True),
+    Horizon.SESSIONS_21: Span(sessions=21, excess=True),
+    Horizon.DAYS_7: Span(days=7),
+    Horizon.DAYS_30: Span(days=30),
+}
+
 
 async def read_regime(step: Step) -> StepResult:
     """Read and store the regime; without an index old enough the step says so and nothing is proposed."""
@@ -37,27 +50,31 @@ async def read_regime(step: Step) -> StepResult:
     regime = report.outcome
     if isinstance(regime, Abstention):
         return StepResult(f"no reading: {regime.reason}", {})
-    await step.memory.store_regime(
-        RegimeReading(
-            session=step.session,
-            direction=regime.direction,
-            volatility=regime.volatility,
-            since=regime.since,
-            standing=regime.standing,
-            bear_probability=regime.bear_probability,
-            index_symbol=regime.index_symbol,
-            index_close=regime.index_close,
-            sma200=regime.average,
-            volatility_source=regime.volatility_source,
-            volatility_value=regime.volatility_value,
-            source=report.source,
-            latency_ms=report.latency_ms,
-            created_at=step.now,
-        )
+    before = await step.memory.regime(step.session)
+    reading = RegimeReading(
+        session=step.session,
+        direction=regime.direction,
+        volatility=regime.volatility,
+        since=regime.since,
+        standing=regime.standing,
+        bear_probability=regime.bear_probability,
+        index_symbol=regime.index_symbol,
+        index_close=regime.index_close,
+        sma200=regime.average,
+        volatility_source=regime.volatility_source,
+        volatility_value=regime.volatility_value,
+        source=report.source,
+        latency_ms=report.latency_ms,
+        created_at=step.now,
+    )
+    await step.memory.store_regime(reading)
+    stops = await tighten_stops(step, before, reading)
+    summary = (
+        f"{regime.direction} {regime.volatility}: {regime.index_symbol} {regime.distance:+.1%} from SMA200"
     )
     return StepResult(
-        f"{regime.direction} {regime.volatility}: {regime.index_symbol} {regime.distance:+.1%} from SMA200",
-        {"direction": regime.direction, "volatility": regime.volatility},
+        f"{summary}; stops raised: {', '.join(stops)}" if stops else summary,
+        {"direction": regime.direction, "volatility": regime.volatility, "stops": stops},
     )
 
 
@@ -67,7 +84,7 @@ async def screen_universe(step: Step) -> StepResult:
     Before a regime has been read every setup is looked for: nothing is proposed then.
     """
     regime = await step.memory.regime(step.session)
-    allowed = frozenset(ALL_SETUPS) if regime is None else _policy(step, regime).setups
+    allowed = frozenset(ALL_SETUPS) if regime is None else policy_of(step, regime).setups
     result = step.screened(allowed=allowed)
     scan_id = uuid7()
     step.memory.store_screen([_screen_row(step, scan_id, row) for row in result.rows])
@@ -92,38 +109,52 @@ async def deliberate(step: Step) -> StepResult:
         return StepResult("the history ends here: nothing to enter", {})
     regime = await step.memory.regime(step.session)
     if regime is None:
-        return StepResult("no regime has been read yet: nothing is proposed", {})
-    policy = _policy(step, regime)
+        book = await book_tonight(step, step.next_session, ())
+        return StepResult(
+            "no regime has been read yet: nothing is proposed",
+            {"limits": limits_now(step, None, book, await kelly_caps(step))},
+        )
+    policy = policy_of(step, regime)
     candidates = {row.symbol: row for row in step.screened(allowed=policy.setups).selected}
+    book, kelly = await book_tonight(step, step.next_session, candidates), await kelly_caps(step)
+    limits = limits_now(step, regime, book, kelly)
     if not candidates:
-        return StepResult("0 argued, 0 proposed", _argued((), policy))
+        return StepResult("0 argued, 0 proposed", {**_argued((), policy), "limits": limits})
+    counts, pool = await trade_counts(step), await pool_state(step)
     briefing = Briefing(
         direction=regime.direction,
         volatility=regime.volatility,
-        book=await book_tonight(step, step.next_session, candidates),
+        book=book,
         facts={symbol: facts_tonight(step, symbol, step.next_session) for symbol in candidates},
         entry_session=step.next_session,
         setups=step.parts.setups,
         allowed=policy.setups,
         parameters_version=step.parameters_version,
-        limits=risk_policy(step.parts.limits, policy.risk_per_trade, policy.heat),
+        limits=limits_under(step, policy),
         costs=step.parts.costs,
+        kelly=kelly,
+        consensus=step.parts.consensus,
+        base_rates={setup: counts.base_rate(setup, regime.direction) for setup in ALL_SETUPS},
+        pool=pool,
         attendance=step.attendance,
     )
     arguments = await step.parts.orchestrator.deliberate_all(candidates.values(), briefing)
-    await _keep(step, arguments, candidates)
+    await _keep(step, arguments, candidates, counts)
+    await _log_pool(step, pool)
     proposed = [argument.symbol for argument in arguments if argument.terms is not None]
     return StepResult(
         f"{len(arguments)} argued, {len(proposed)} proposed"
         + (f": {', '.join(proposed)}" if proposed else ""),
-        _argued(arguments, policy),
+        {**_argued(arguments, policy), "limits": limits},
     )
 
 
 async def digest(step: Step) -> StepResult:
-    """Sum up what each agent did, and say how far tonight's candidates came."""
+    """Sum up what each agent did, look at what was screened before, say how far tonight's candidates came."""
     await step.memory.store_metrics(step.session, now=step.now)
-    found = await evening_funnel(step.memory, step.session)
+    await _look_back(step)
+    tonight = await step.memory.evening(step.session)
+    found = tonight.funnel if tonight is not None and tonight.session == step.session else None
     drifted = [reading for reading in await drift_readings(step.memory, step.session) if reading.alarm]
     said = [found.sentence if found else "Nothing was screened.", *(reading.note for reading in drifted)]
     return StepResult(
@@ -135,6 +166,26 @@ async def digest(step: Step) -> StepResult:
     )
 
 
+async def _look_back(step: Step) -> None:
+    """What symbols of earlier screens did, for every span that has ended by now."""
+    due = {horizon: ended(span, step.session) for horizon, span in AFTERWARDS.items()}
+    screens: dict[tuple[Horizon, date], dict[str, UUID]] = defaultdict(dict)
+    for row in await step.memory.unmeasured_screens(due):
+        screens[row.horizon, row.session][row.symbol] = row.id
+    outcomes: dict[UUID, dict[Horizon, float]] = defaultdict(dict)
+    for (horizon, session), rows in screens.items():
+        for symbol, change in outcomes_after(step.view, rows, session, AFTERWARDS[horizon]).items():
+            outcomes[rows[symbol]][horizon] = change
+    await step.memory.store_screen_outcomes(outcomes)
+
+
+async def _log_pool(step: Step, pool: PoolState) -> None:
+    """Keep what the pool gives each agent's word, evening by evening."""
+    figures = {(agent, "pool weight"): weight for agent, weight in pool.weights.items()}
+    figures |= {(agent, "pool slope"): slope for agent, slope in pool.slopes.items()}
+    await step.memory.log_metrics(figures, session=step.session, now=step.now)
+
+
 def _screen_row(step: Step, scan_id: UUID, row: Screened) -> ScreenerResult:
     return ScreenerResult(
         scan_id=scan_id,
@@ -142,21 +193,12 @@ def _screen_row(step: Step, scan_id: UUID, row: Screened) -> ScreenerResult:
         symbol=row.symbol,
         asset_type=step.view.instruments[row.symbol].asset_type,
         filters_matched={result.name: asdict(result) for result in row.filters},
-        fundamental_snapshot={},
+        fundamental_snapshot=step.fundamentals.get(row.symbol, {}),
         technical_snapshot=technicals_json(row.technicals),
         composite_score=Decimal(str(row.score)),
         selected_for_watchlist=row.selected,
+        setup_type=row.nearest,
         created_at=step.now,
-    )
-
-
-def _policy(step: Step, regime: RegimeReading) -> Policy:
-    """What the market as last read allows this desk."""
-    return policy_for(
-        regime.direction,
-        regime.volatility,
-        step.parts.regime_policy,
-        full_risk=step.parts.limits.risk_per_trade,
     )
 
 
@@ -170,7 +212,9 @@ def _argued(arguments: tuple[Argument, ...], policy: Policy) -> Json:
     }
 
 
-async def _keep(step: Step, arguments: tuple[Argument, ...], candidates: dict[str, Screened]) -> None:
+async def _keep(
+    step: Step, arguments: tuple[Argument, ...], candidates: dict[str, Screened], counts: TradeCounts
+) -> None:
     """Store the evening's arguments with their votes and theses and the approvals they led to."""
     deliberations, votes, approvals = [], [], []
     for rank, argument in enumerate(arguments, start=1):
@@ -185,7 +229,8 @@ async def _keep(step: Step, arguments: tuple[Argument, ...], candidates: dict[st
                 argument.sized,
                 candidate,
                 step.view.bars(argument.symbol),
-                record=await step.memory.setup_record(argument.setup_type, before=step.now),
+                record=counts.of_setup(argument.setup_type),
+                base_rate=argument.consensus.base_rate,
             )
             approvals.append(_approval(step, row.id, argument, argument.terms, argument.plan.close, facts))
     await step.memory.store_deliberations(deliberations, votes, approvals)
@@ -206,6 +251,7 @@ async def _keep(step: Step, arguments: tuple[Argument, ...], candidates: dict[st
 
 
 def _deliberation(step: Step, rank: int, argument: Argument, candidate: Screened) -> Deliberation:
+    consensus = argument.consensus
     return Deliberation(
         id=uuid7(),
         session=step.session,
@@ -217,6 +263,15 @@ def _deliberation(step: Step, rank: int, argument: Argument, candidate: Screened
         reasoning=argument.reasoning,
         checks=[asdict(check) for check in argument.checks],
         technical_snapshot=technicals_json(candidate.technicals),
+        consensus_rule=consensus.rule,
+        consensus=consensus.stance,
+        probability=consensus.probability,
+        pooled=consensus.pooled,
+        base_rate=consensus.base_rate,
+        pool_skill=consensus.skill,
+        dissent=list(consensus.dissent),
+        abstained=list(consensus.abstained),
+        consensus_note=consensus.note,
         created_at=step.now,
     )
 

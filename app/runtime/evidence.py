@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from agents.market.bars import Bars
 from agents.market.indicators import SESSIONS_PER_YEAR
+from agents.statistics import Tally, wilson
 from agents.trading.limits import Sized
 from agents.trading.limits.facts import GAP_WINDOW, worst_gap
 from agents.trading.screener import Screened
@@ -28,9 +29,13 @@ def trade_facts(
     candidate: Screened,
     bars: Bars,
     *,
-    record: tuple[int, int],
+    record: Tally,
+    base_rate: float,
 ) -> tuple[Fact, ...]:
-    """Everything here is as of the signal's close; `record`: trades of the setup closed by then, and won."""
+    """Everything here is as of the signal's close.
+
+    `record`: trades of the setup closed by then; `base_rate`: its shrunk win rate in this regime.
+    """
     readings = candidate.technicals
     stop_distance = plan.close - plan.stop
     facts = [
@@ -61,11 +66,13 @@ def trade_facts(
     if readings.dollar_volume20:
         share = float(terms.max_entry) * terms.max_shares / readings.dollar_volume20
         facts.append(Fact("Share of daily volume", f"{share:.4%}"))
-    closed_trades, won_trades = record
-    facts.append(
-        Fact(
-            "This setup so far",
-            f"{won_trades} of {closed_trades} trades won" if closed_trades else "no trade has closed yet",
-        )
-    )
+    facts.append(Fact("This setup so far", _record(record)))
+    facts.append(Fact("Win rate to expect", f"{base_rate:.0%}, shrunk, of this setup in this regime"))
     return tuple(facts)
+
+
+def _record(record: Tally) -> str:
+    if not record.trades:
+        return "no trade has closed yet"
+    low, high = wilson(record)
+    return f"{record.wins} of {record.trades} trades won, 95% interval {low:.0%} to {high:.0%}"

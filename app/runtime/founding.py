@@ -15,15 +15,15 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from agents.market.history import HistoryPack
 from app.runtime.slots import REPLAYED, due_at
-from app.runtime.step import DeskParts
+from app.runtime.step import DeskParts, stored
 from storage import schema
 from storage.engine import open_engine
 from storage.errors import OperatorError
 from storage.journal import Journal
 from storage.ledger import Ledger
-from storage.memory import AgentMemory
-from storage.models import Bar, CashEvent, DeskRow, Instrument
-from storage.records import CashKind, DeskKind, DeskState, VerdictMode, to_price
+from storage.memory import AgentMemory, StoredBar
+from storage.models import CashEvent, DeskRow, Instrument
+from storage.records import CashKind, DeskKind, DeskState, VerdictMode
 from storage.server import Server
 
 WARM_UP = 252  # sessions before the first one: what SMA200 and the 52-week range need
@@ -186,7 +186,7 @@ async def store_universe(memory: AgentMemory, pack: HistoryPack, first: date) ->
     await memory.store_bars(list(_warm_up_bars(pack, first)))
 
 
-def _warm_up_bars(pack: HistoryPack, first: date) -> Iterator[Bar]:
+def _warm_up_bars(pack: HistoryPack, first: date) -> Iterator[StoredBar]:
     """The complete bars of the year before the first session."""
     before = pack.sessions(pack.first, first)[:-1][-WARM_UP:]
     if not before:
@@ -197,15 +197,7 @@ def _warm_up_bars(pack: HistoryPack, first: date) -> Iterator[Bar]:
         for session in before:
             bar = series.on(session)
             if bar is not None:
-                yield Bar(
-                    symbol=symbol,
-                    session=session,
-                    open=to_price(bar.open),
-                    high=to_price(bar.high),
-                    low=to_price(bar.low),
-                    close=to_price(bar.close),
-                    volume=bar.volume,
-                )
+                yield stored(bar)
 
 
 def _same_history(found: DeskRow, request: ReplayRequest, sessions: list[date]) -> None:

@@ -17,6 +17,7 @@ from procrastinate.jobs import Job
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
+from agents.consensus import ConsensusRules
 from agents.market.calendar import next_session, open_time, previous_session
 from agents.market.clock import Clock
 from agents.trading.costs import Costs
@@ -29,7 +30,7 @@ from app.runtime.dispatch import SLACK_S
 from app.runtime.leader import first_line
 from app.runtime.outage import connection_lost
 from app.runtime.slots import SLOTS, due_at
-from app.runtime.sources import Sources
+from app.runtime.sources import Market, Sources
 from app.runtime.step import DeskParts, Step, StepResult
 from app.runtime.steps import STEPS
 from storage.events import Topic, announce
@@ -125,29 +126,38 @@ class Executor:
             raise
 
     async def _work(self, run: Run, roster: Roster, started: float) -> None:
-        """The step and the end of its run, in one transaction."""
+        """The step and the end of its run, in one transaction; the market it reads is fetched before."""
         bench = self._bench()
+        market = await self._market(bench, run, roster)
         async with AsyncSession(self._engine) as database, database.begin():
             # Held to the end: should another worker have been given the same job, it waits and finds it done.
             current = await database.get_one(Run, run.id, with_for_update=True)
             if current.state is not RunState.RUNNING:
                 return
             why_not = await self._why_not(database, current, roster)
-            if why_not:
-                result = StepResult(why_not, {})
+            if why_not or market is None:
+                result = StepResult(why_not or "what stood against it a moment ago is gone", {})
             else:
-                result = await STEPS[run.slot](await self._step(database, bench, run, roster))
-            current.state = RunState.SKIPPED if why_not else RunState.DONE
+                result = await STEPS[run.slot](await self._step(database, bench, run, roster, market))
+                result = _with_market(result, market)
+            current.state = RunState.SKIPPED if why_not or market is None else RunState.DONE
             current.summary, current.result = storable(result.summary), result.figures
             current.seconds = time.perf_counter() - started
             current.finished_at = datetime.now(UTC)
             await Journal(database).tell_time(bench.clock.now(), seen_at=datetime.now(UTC))
             await announce(await database.connection(), Topic.RUN)
 
+    async def _market(self, bench: Workbench, run: Run, roster: Roster) -> Market | None:
+        """What the run may know of the market; None, and nothing is asked, when it will be skipped."""
+        async with AsyncSession(self._engine) as database:
+            if await self._why_not(database, run, roster):
+                return None
+        return await bench.sources.ready(run.slot, run.session)
+
     async def _why_not(self, database: AsyncSession, run: Run, roster: Roster) -> str:
         """Why the run is skipped, or nothing."""
         rule, bench = SLOTS[run.slot], self._bench()
-        if lacks := bench.sources.lacks(run.slot, run.session):
+        if lacks := await bench.sources.lacks_now(run.slot, run.session):
             return lacks
         if rule.owner is not None and (away := roster.paused(rule.owner)):
             return f"{rule.owner} is {away}"
@@ -161,16 +171,20 @@ class Executor:
         return ""
 
     async def _exits_first(self, database: AsyncSession, run: Run) -> None:
-        """A session is not settled over one that failed to: its exits would never be looked at."""
+        """A session is not settled over one that failed to, nor over its own open that failed: exits of
+        what was held or bought there would never be looked at."""
         if run.slot is Slot.SETTLE:
-            before = previous_session(run.session)
-            if (await Journal(database).states(before)).get(Slot.SETTLE) is RunState.FAILED:
+            journal, before = Journal(database), previous_session(run.session)
+            if (await journal.states(before)).get(Slot.SETTLE) is RunState.FAILED:
                 raise RuntimeError(f"settle of {before} failed and goes first")
+            if (await journal.states(run.session)).get(Slot.OPEN) is RunState.FAILED:
+                raise RuntimeError(f"open of {run.session} failed and goes first")
 
-    async def _step(self, database: AsyncSession, bench: Workbench, run: Run, roster: Roster) -> Step:
+    async def _step(
+        self, database: AsyncSession, bench: Workbench, run: Run, roster: Roster, market: Market
+    ) -> Step:
         version = await Journal(database).newest_parameters()
-        clock, session = bench.clock, run.session
-        view = bench.sources.view(session)
+        clock, session, view = bench.clock, run.session, market.view
         parts = _under(bench.parts, version)
         following = next_session(session)
         return Step(
@@ -180,7 +194,11 @@ class Executor:
             session=session,
             next_session=following,
             view=view,
-            actions=bench.sources.actions,
+            actions=market.actions,
+            earnings=market.earnings,
+            prices=market.prices,
+            news=market.news,
+            fundamentals=market.fundamentals,
             screened=cache(partial(screen, view, parts.screen)),
             now=clock.now(),
             wall_now=datetime.now(UTC),
@@ -217,6 +235,15 @@ def storable(text: str) -> str:
     return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()[:500]
 
 
+def _with_market(result: StepResult, market: Market) -> StepResult:
+    """What the run did, with what it did without and how old everything was that it read."""
+    if not market.figures and not market.missing:
+        return result
+    summary = "; ".join([result.summary, *(f"without {what}" for what in market.missing)])
+    figures = {**result.figures, "market": {**market.figures, "missing": list(market.missing)}}
+    return StepResult(summary, figures)
+
+
 def _under(parts: DeskParts, version: ParameterVersion) -> DeskParts:
     """The parts under the rules in force: those the leader wrote down, not this process's own settings."""
     return replace(
@@ -227,6 +254,7 @@ def _under(parts: DeskParts, version: ParameterVersion) -> DeskParts:
         setups=Setups.model_validate(version.parameters["setups"]),
         regime_policy=RegimePolicy.model_validate(version.parameters["regime_policy"]),
         protections=Protections.model_validate(version.parameters["protections"]),
+        consensus=ConsensusRules.model_validate(version.parameters["consensus"]),
     )
 
 

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from agents.market.calendar import NEW_YORK, is_session, next_session
 from agents.market.clock import Clock, ScaledClock, SystemClock
+from agents.market.fmp.free_plan import FREE_UNIVERSE
 from agents.market.history import HistoryPack
 from app.runtime.founding import FOUNDING_LOCK, store_universe
 from app.runtime.slots import due_at
@@ -20,23 +21,30 @@ from storage.errors import OperatorError
 from storage.journal import Journal
 from storage.ledger import Ledger
 from storage.memory import AgentMemory
-from storage.models import AgentState, CashEvent, DeskRow
+from storage.models import AgentState, CashEvent, DeskRow, Watch
 from storage.records import AgentName, CashKind, DeskKind, DeskState, Slot, VerdictMode
 from storage.server import MAIN_DESK, Server
 
 UNDO_S = 30
 UNDO_RISKY_S = 120
 REHEARSAL_UNDO_S = 2  # of the machine's time: hours of an accelerated desk
+STAND_IN = "stand-in"  # for the digest of a history
 DAWN = time(6, 0)  # a rehearsal begins before the first slot of its first session
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rehearsal:
-    """A desk that runs as the paper desk does, by an accelerated clock over real history."""
+    """A desk that runs as the paper desk does, by an accelerated clock: over real history, or, without a
+    pack, against a stand-in of the vendor."""
 
-    pack: HistoryPack
+    pack: HistoryPack | None
     first: date
     speed: float
+
+    @property
+    def digest(self) -> str:
+        """What the desk was founded on and must be opened with."""
+        return self.pack.digest if self.pack else STAND_IN
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +78,8 @@ async def open_live_desk(
             row = await Journal(database).desk()
             if row is None:
                 row = await _found(database, desk, start_equity, rehearsal)
+            if row.kind is DeskKind.PAPER:
+                await _watch_something(database)
             return _described(row, conninfo, rehearsal)
     finally:
         await engine.dispose()
@@ -96,7 +106,7 @@ def clock_of(row: DeskRow) -> Clock:
 
 
 def _described(row: DeskRow, conninfo: str, rehearsal: Rehearsal | None) -> LiveDesk:
-    digest = rehearsal.pack.digest if rehearsal else ""
+    digest = rehearsal.digest if rehearsal else ""
     if row.kind is DeskKind.HISTORY and row.clock_anchor is None:
         raise OperatorError(
             f"desk {row.name} is a replay, which runs without a runtime",
@@ -127,15 +137,17 @@ async def _found(
     if rehearsal is not None:
         now = datetime.combine(rehearsal.first, DAWN, NEW_YORK).astimezone(UTC)
     first = _first_session(now)
+    pack = rehearsal.pack if rehearsal else None
+    title = f"rehearsal: {pack.title if pack else 'a stand-in of the vendor'}" if rehearsal else ""
     row = DeskRow(
         id=1,
         name=desk,
-        kind=DeskKind.HISTORY if rehearsal else DeskKind.PAPER,
+        kind=DeskKind.HISTORY if pack else DeskKind.PAPER,
         state=DeskState.RUNNING,
         verdict_mode=VerdictMode.ASK,
-        history_title=f"rehearsal: {rehearsal.pack.title}" if rehearsal else "",
-        history_digest=rehearsal.pack.digest if rehearsal else "",
-        survivors=rehearsal.pack.survivors if rehearsal else False,
+        history_title=title,
+        history_digest=rehearsal.digest if rehearsal else "",
+        survivors=pack.survivors if pack else False,
         first_session=first,
         last_session=None,
         start_equity=start_equity,
@@ -155,10 +167,17 @@ async def _found(
         )
     )
     database.add_all(AgentState(agent_name=agent) for agent in AgentName)
-    if rehearsal is not None:
-        await store_universe(AgentMemory(database), rehearsal.pack, first)
+    if pack is not None:
+        await store_universe(AgentMemory(database), pack, first)
     await database.flush()
     return row
+
+
+async def _watch_something(database: AsyncSession) -> None:
+    """A desk that never had a watchlist begins with every stock of the vendor's free plan."""
+    if (await database.scalar(select(func.count()).select_from(Watch))) == 0:
+        wall = datetime.now(UTC)
+        database.add_all(Watch(symbol=symbol, added_by="the desk", added_at=wall) for symbol in FREE_UNIVERSE)
 
 
 def _first_session(now: datetime) -> date:

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from agents.trading.broker import EntryFill, EntrySkip, SkipReason, fill_entry
 from app.runtime.book import book_at_open, facts_at_open
+from app.runtime.limits import kelly_caps, limits_now
 from app.runtime.step import Step, StepResult
 from app.runtime.verdicts import verdict_of
 from storage.models import Approval, Fill, Order, Position
@@ -67,10 +68,12 @@ async def open_session(step: Step) -> StepResult:
     if not resting:
         return StepResult("no entries were waiting", {"filled": [], "skipped": []})
     book = await book_at_open(step, [order.symbol for order, _ in resting])
+    records = await kelly_caps(step)
     filled, skipped = [], []
     for order, approval in resting:
         bar = step.view.bars(order.symbol).on(step.session)
-        terms, facts = terms_of(approval), facts_at_open(step, order.symbol)
+        terms = terms_of(approval)
+        facts = facts_at_open(step, order.symbol, records.get(approval.setup_type))
         answer: EntryFill | EntrySkip
         if terms.digest != approval.decided_digest:
             # Nothing but what the human saw may be traded, whoever wrote to the row since.
@@ -94,7 +97,8 @@ async def open_session(step: Step) -> StepResult:
             sector=facts.sector,
         )
     summary = ", ".join([*(f"bought {name}" for name in filled), *(f"skipped {name}" for name in skipped)])
-    return StepResult(summary, {"filled": list(filled), "skipped": list(skipped)})
+    limits = limits_now(step, await step.memory.regime(step.session), book, records)
+    return StepResult(summary, {"filled": list(filled), "skipped": list(skipped), "limits": limits})
 
 
 def terms_of(approval: Approval) -> TradeTerms:

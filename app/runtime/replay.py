@@ -167,7 +167,6 @@ class Replay:
                 ),
                 seen_at=finished,
             )
-            await announce(await database.connection(), Topic.RUN)
 
     async def _keep_pace(self, engine: AsyncEngine, started: float, stop: asyncio.Event) -> None:
         """Wait until the session has had its time, with a sign of life where that takes long."""

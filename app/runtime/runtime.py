@@ -24,6 +24,7 @@ from storage.leadership import Identity, SteppedDown, Term, this_process
 from storage.queue import open_queue
 from storage.records import Queue, Slot
 from storage.server import Server
+from storage.spend import put_into_force
 
 log = logging.getLogger(__name__)
 
@@ -68,13 +69,15 @@ class Runtime:
     async def _duties(self, term: Term, leaving: asyncio.Event) -> None:
         """What a leader does. Raises SteppedDown and psycopg.Error when it cannot lead any more."""
         await self._set_rules(term)
+        if self._sources.market is not None:
+            await self._sources.market.put_in_force()
         dispatcher = Dispatcher(
             term=term,
             queue_app=open_queue(self._desk.conninfo, self._identity.name),
             clock=self._desk.clock,
             founded=self._desk.founded,
             first_session=self._desk.first_session,
-            lacks={slot: self._sources.lacks(slot) for slot in Slot},
+            lacks={slot: await self._sources.lacks_now(slot) for slot in Slot},
             who=str(self._identity),
         )
         self._start_helpers()
@@ -97,6 +100,7 @@ class Runtime:
             async with AsyncSession(engine) as database, database.begin():
                 await _fence(database, term, self._identity)
                 await set_rules(database, self._parts, self._desk.clock.now())
+                await put_into_force(database, self._parts.spend_limits)
         finally:
             await engine.dispose()
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from agents.market.bars import Bar as MarketBar
 from agents.trading.book import OpenPosition, mark
-from agents.trading.broker import ExitFill
+from agents.trading.broker import ExitFill, sale_before_earnings
 from agents.trading.holding import meet_bar
+from agents.trading.limits import HoldAction, cash_on, halved_for, held_into_earnings, proceeds
 from app.runtime.actions import live_through_actions
-from app.runtime.closing import close_trade
-from app.runtime.step import Step, StepResult, held
-from storage.models import Bar, Equity, Fill, Order, Position
-from storage.records import OrderSide, OrderState, to_price, uuid7
+from app.runtime.book import earnings_date, index_now, ladder_at, return_over
+from app.runtime.closing import close_trade, sell, sold_part
+from app.runtime.step import Step, StepResult, held, stored
+from storage.memory import StoredBar
+from storage.models import Equity, LadderReading, Position
+from storage.records import Rung
 
 
 async def settle(step: Step) -> StepResult:
@@ -24,21 +28,11 @@ async def settle(step: Step) -> StepResult:
     closed: list[str] = []
     alive: list[OpenPosition] = []
     for row in await step.ledger.open_positions():
-        position = held(row)
-        bar = step.view.bars(row.symbol).on(step.session)
-        met = meet_bar(position, bar, step.session, actions=step.actions, costs=step.parts.costs)
-        if met.hold is not None:
-            notes.append(f"{row.symbol} {'' if met.hold.is_released else 'stop held, '}{met.hold.reason}")
-        if met.leaving is not None:
-            await _leave(step, row, position, met.leaving)
-            closed.append(f"{row.symbol} {met.leaving.reason.replace('_', ' ')}")
-            continue
-        if met.position is not position:
-            position = met.position
-            row.low_since, row.high_since = position.low_since, position.high_since
-            row.last_close, row.last_session = position.last_close, position.last_session
-        alive.append(position)
-    equity = await _mark(step, alive)
+        left = await _meet(step, row, closed, notes)
+        alive += [] if left is None else [left]
+    equity, ladder = await _mark(step, alive)
+    if ladder.rung is not Rung.FULL:
+        notes.append(f"ladder: {ladder.rung}")
     exits = ", ".join(closed) or "no exits"
     return StepResult(
         "; ".join([f"{len(settled)} bars", exits, *notes, f"equity {equity.equity:,.2f}"]),
@@ -46,78 +40,101 @@ async def settle(step: Step) -> StepResult:
     )
 
 
+async def settle_evening(step: Step) -> StepResult:
+    """Store the bars that came late, and run the exits of what was held without one; prices settled stay.
+
+    The account was marked without these exits; the next close marks what they left.
+    """
+    known = await step.memory.symbols_with_bar(step.session)
+    stored = await settle_late(step)
+    closed: list[str] = []
+    notes: list[str] = []
+    for row in await step.ledger.open_positions():
+        came = row.symbol not in known and step.view.bars(row.symbol).on(step.session) is not None
+        if came and row.entry_session <= step.session and row.last_session <= step.session:
+            await _meet(step, row, closed, notes)
+    told = [*closed, *notes]
+    return StepResult("; ".join([stored.summary, *told]), {**stored.figures, "exits": closed, "notes": notes})
+
+
 async def settle_late(step: Step) -> StepResult:
     """Store the session's bars that were not there when it settled; settled prices stay."""
-    stored = await step.memory.symbols_with_bar(step.session)
-    found = (_bar_row(step, symbol) for symbol in step.view.instruments if symbol not in stored)
+    known = await step.memory.symbols_with_bar(step.session)
+    found = (_bar_row(step, symbol) for symbol in step.view.instruments if symbol not in known)
     late = [bar for bar in found if bar is not None]
     await step.memory.store_bars(late)
     return StepResult(f"{len(late)} late bars" if late else "no bar came late", {"bars": len(late)})
 
 
-def _bar_row(step: Step, symbol: str) -> Bar | None:
-    bar = step.view.bars(symbol).on(step.session)
-    if bar is None:
+async def _meet(step: Step, row: Position, closed: list[str], notes: list[str]) -> OpenPosition | None:
+    """Let a position meet the session's bar: what is left of it, None when it was sold."""
+    position = held(row)
+    bar = step.view.bars(row.symbol).on(step.session)
+    met = meet_bar(position, bar, step.session, actions=step.actions, costs=step.parts.costs)
+    if met.hold is not None:
+        notes.append(f"{row.symbol} {'' if met.hold.is_released else 'stop held, '}{met.hold.reason}")
+    leaving = met.leaving
+    if met.lived_through:
+        leaving = await _before_earnings(step, position, bar)
+    if leaving is not None and leaving.shares == position.shares:
+        await sell(step, row, leaving, f"exit-{row.id}")
+        await close_trade(step, row, position, leaving)
+        closed.append(f"{row.symbol} {leaving.reason.replace('_', ' ')}")
         return None
-    return Bar(
-        symbol=symbol,
-        session=bar.session,
-        open=to_price(bar.open),
-        high=to_price(bar.high),
-        low=to_price(bar.low),
-        close=to_price(bar.close),
-        volume=bar.volume,
-    )
+    position = met.position
+    if leaving is not None:
+        await sell(step, row, leaving, f"part-{row.id}-{step.session}")
+        position = sold_part(row, position, leaving)
+        notes.append(f"{row.symbol} sold {leaving.shares} of {leaving.shares + position.shares}: earnings")
+    if met.lived_through:
+        row.low_since, row.high_since = position.low_since, position.high_since
+        row.last_close, row.last_session = position.last_close, position.last_session
+    return position
 
 
-async def _mark(step: Step, positions: list[OpenPosition]) -> Equity:
-    """The account at the close, beside the last one and the highest one."""
+async def _before_earnings(step: Step, position: OpenPosition, bar: MarketBar | None) -> ExitFill | None:
+    """What is sold at this close because the company reports; a part is sold once for one announcement."""
+    date_known, limits = earnings_date(step, position.symbol), step.parts.limits
+    action = held_into_earnings(date_known, step.session, limits)
+    if action is HoldAction.HALVE:
+        last = await step.ledger.last_sale(position.id)
+        halved = halved_for(date_known, last)
+        action = held_into_earnings(date_known, step.session, limits, halved=halved)
+    return sale_before_earnings(position, bar, action, step.parts.costs)
+
+
+def _bar_row(step: Step, symbol: str) -> StoredBar | None:
+    bar = step.view.bars(symbol).on(step.session)
+    return None if bar is None else stored(bar)
+
+
+async def _mark(step: Step, positions: list[OpenPosition]) -> tuple[Equity, LadderReading]:
+    """The account at the close and where its ladder stands; what is paid in is no gain."""
     marked = mark(positions, await step.ledger.cash(), {})
-    last = await step.ledger.last_equity()
-    peak = max(await step.ledger.peak_equity() or marked.equity, marked.equity)
+    sales = await step.ledger.sales_since(step.session)
+    cash = cash_on([proceeds(amount, session) for session, amount in sales], step.session)
+    index = await index_now(step, marked.equity)
+    high = max(point.index for point in index)
     equity = Equity(
         session=step.session,
         cash=marked.cash,
         positions_value=marked.positions_value,
         equity=marked.equity,
         heat=marked.heat,
-        day_return=float(marked.equity / last.equity - 1) if last is not None else 0.0,
-        drawdown=float(1 - marked.equity / peak),
+        day_return=return_over(index, 1),
+        drawdown=float(1 - index[-1].index / high),
+        unsettled=cash.unsettled,
+        settles_on=cash.next_settles,
     )
     step.ledger.mark(equity)
-    return equity
-
-
-async def _leave(step: Step, row: Position, position: OpenPosition, leaving: ExitFill) -> None:
-    """Order, fill, cash and outcome of an exit, in one go."""
-    order = Order(
-        id=uuid7(),
-        client_order_id=f"exit-{row.id}",
-        position_id=row.id,
-        symbol=row.symbol,
-        side=OrderSide.SELL,
-        shares=leaving.shares,
+    await step.ledger.hold_ladder()
+    limits, state = step.parts.limits, await ladder_at(step, index)
+    reading = LadderReading(
         session=step.session,
-        state=OrderState.FILLED,
-        note=leaving.reason,
-        created_at=step.now,
+        rung=state.rung(limits),
+        drawdown=float(state.drawdown),
+        halted_since=state.halted_since,
+        probation_left=state.probation_left,
     )
-    step.ledger.place(order)
-    await step.database.flush()
-    await step.ledger.book_fill(
-        Fill(
-            id=uuid7(),
-            order_id=order.id,
-            position_id=row.id,
-            symbol=row.symbol,
-            side=OrderSide.SELL,
-            shares=leaving.shares,
-            price=leaving.price,
-            reference_price=leaving.reference,
-            fee=leaving.fee,
-            session=step.session,
-            created_at=step.now,
-        ),
-        note=f"sold {leaving.shares} {row.symbol}: {leaving.reason.replace('_', ' ')}",
-    )
-    await close_trade(step, row, position, leaving)
+    step.ledger.mark_ladder(reading)
+    return equity, reading

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 from typing import Protocol
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from agents.base import EVERYBODY, Attendance
+from agents.consensus import ConsensusRules
+from agents.gateway import Gateway
 from agents.market.actions import Actions
+from agents.market.bars import Bar as MarketBar
 from agents.market.bars import MarketView
+from agents.market.earnings import EarningsCalendar
 from agents.market.indicators import Technicals
+from agents.market.news.sources import News
 from agents.orchestrator import AgentOrchestrator
 from agents.roles.regime_detector import RegimeDetectorAgent
 from agents.trading.book import OpenPosition
@@ -20,14 +26,16 @@ from agents.trading.limits import Limits, Protections
 from agents.trading.policy import RegimePolicy
 from agents.trading.screener import ScreenResult, ScreenRules
 from agents.trading.setups import Setups
+from app.runtime.sources import PriceNow
 from storage.journal import Journal
 from storage.ledger import Ledger
-from storage.memory import AgentMemory
+from storage.memory import AgentMemory, StoredBar
 from storage.models import Position
 from storage.models.base import Json
-from storage.records import DeskKind, SetupType
+from storage.records import DeskKind, SetupType, to_price
+from storage.spending import SpendLimits
 
-PARAMETERS = ("setups", "regime_policy", "protections")  # names of DeskParts
+PARAMETERS = ("setups", "regime_policy", "protections", "consensus")  # names of DeskParts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +51,9 @@ class DeskParts:
     setups: Setups
     regime_policy: RegimePolicy
     protections: Protections
+    consensus: ConsensusRules
+    spend_limits: SpendLimits
+    gateway: Gateway | None  # None: the desk asks no model, as on HISTORY
 
     def parameters(self) -> Json:
         """What a parameter version keeps of them beside limits, costs and screen."""
@@ -69,6 +80,10 @@ class Step:
     now: datetime  # the desk's clock
     wall_now: datetime  # the wall's clock, for what humans did
     actions: Actions | None = None  # None: the desk's source does not know of any
+    earnings: EarningsCalendar | None = None  # None: the desk has no source of such dates
+    prices: Mapping[str, PriceNow] = field(default_factory=dict)  # of what the slot looks at, while it trades
+    news: News | None = None  # None: nobody was asked for any
+    fundamentals: Mapping[str, Json] = field(default_factory=dict)  # key metrics and ratios by symbol
     attendance: Attendance = EVERYBODY
     missed_open: bool = False  # too late for orders that were to rest before this open
     verdicts_until: datetime | None = None  # wall clock; None where the desk itself asks and waits
@@ -105,12 +120,28 @@ def held(position: Position) -> OpenPosition:
         entry_price=position.entry_price,
         entry_fee=position.entry_fee,
         stop=position.stop,
+        initial_stop=position.initial_stop,
         target=position.target,
         max_hold=position.max_hold,
         low_since=position.low_since,
         high_since=position.high_since,
         last_close=position.last_close,
         last_session=position.last_session,
+        sold_shares=position.sold_shares,
+        sold_fees=position.sold_fees,
+    )
+
+
+def stored(bar: MarketBar) -> StoredBar:
+    """A bar of the market as it is kept."""
+    return StoredBar(
+        symbol=bar.symbol,
+        session=bar.session,
+        open=to_price(bar.open),
+        high=to_price(bar.high),
+        low=to_price(bar.low),
+        close=to_price(bar.close),
+        volume=bar.volume,
     )
 
 

@@ -99,7 +99,8 @@ class Worker:
             for task in (presence, worker):
                 if not task.cancelled() and (error := task.exception()) is not None:
                     raise error
-            await queue_app.connector.execute_query_async(_GONE, id=self._row_id)
+            if stop.is_set():  # else it comes back, and never left the list
+                await queue_app.connector.execute_query_async(_GONE, id=self._row_id)
 
     async def _be_present(self, queue_app: App, stop: asyncio.Event) -> None:
         """Say every few seconds that this worker lives, and pass on a stop asked for at the desk."""

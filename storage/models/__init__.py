@@ -4,9 +4,24 @@ Importing this package registers every table on `Base.metadata`; what reads and 
 """
 
 from storage.models.base import Base
-from storage.models.day import DeskRow, Equity, ParameterVersion, RegimeReading, Run
-from storage.models.learning import AgentMetric, AgentPrompt, LlmInteraction, StrategyAdjustment
-from storage.models.market import Bar, CorporateActionRow, Instrument, ScreenerResult
+from storage.models.day import (
+    DeskRow,
+    Equity,
+    LadderReading,
+    ParameterVersion,
+    RearmRow,
+    RegimeReading,
+    Run,
+)
+from storage.models.learning import (
+    AgentMeasurement,
+    AgentMetric,
+    AgentPrompt,
+    LlmInteraction,
+    SpendLimit,
+    StrategyAdjustment,
+)
+from storage.models.market import Bar, CorporateActionRow, Instrument, NewsRow, ScreenerResult, Watch
 from storage.models.runtime import AgentState, Leadership, Operation, ScheduledSlot, Worker
 from storage.models.trading import (
     Approval,
@@ -19,34 +34,60 @@ from storage.models.trading import (
     Verdict,
     Vote,
 )
+from storage.models.vendor import (
+    CallReservation,
+    Entitlement,
+    QuotaPlan,
+    QuotaReset,
+    VendorBlock,
+    VendorCacheRow,
+    VendorCallRow,
+    VendorKey,
+    VendorSeriesRow,
+)
 
 __all__ = [
+    "AgentMeasurement",
     "AgentMetric",
     "AgentPrompt",
     "AgentState",
     "Approval",
     "Bar",
     "Base",
+    "CallReservation",
     "CashEvent",
     "CorporateActionRow",
     "Deliberation",
     "DeskRow",
+    "Entitlement",
     "Equity",
     "Fill",
     "Instrument",
+    "LadderReading",
     "Leadership",
     "LlmInteraction",
+    "NewsRow",
     "Operation",
     "Order",
     "ParameterVersion",
     "Position",
+    "QuotaPlan",
+    "QuotaReset",
+    "RearmRow",
     "RegimeReading",
     "Run",
     "ScheduledSlot",
     "ScreenerResult",
+    "SpendLimit",
     "StrategyAdjustment",
     "TradeOutcome",
+    "VendorBlock",
+    "VendorCacheRow",
+    "VendorCallRow",
+    "VendorKey",
+    "VendorSeriesRow",
     "Verdict",
     "Vote",
+    "Watch",
     "Worker",
 ]

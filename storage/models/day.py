@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger, CheckConstraint, DateTime, Index, SmallIntege
 from sqlalchemy.orm import Mapped, mapped_column
 
 from storage.models.base import Base, Id, Instant, Json, Money, choice
-from storage.records import DeskKind, DeskState, Direction, RunState, Slot, VerdictMode, Volatility
+from storage.records import DeskKind, DeskState, Direction, Rung, RunState, Slot, VerdictMode, Volatility
 
 
 class DeskRow(Base):
@@ -116,3 +116,31 @@ class Equity(Base):
     heat: Mapped[float]
     day_return: Mapped[float]
     drawdown: Mapped[float]
+    unsettled: Mapped[Money] = mapped_column(server_default="0")  # of the cash, from sales not settled yet
+    settles_on: Mapped[date | None]  # when the first of it does
+
+
+class LadderReading(Base):
+    """Where the drawdown ladder stands since a close; a re-arm changes the last row and nothing else does."""
+
+    __tablename__ = "ladder_readings"
+    __table_args__ = (CheckConstraint("probation_left >= 0", name="probation_left"),)
+
+    session: Mapped[date] = mapped_column(primary_key=True)
+    rung: Mapped[Rung] = mapped_column(choice(Rung, "rung"))
+    drawdown: Mapped[float]  # from the ladder's own high-water mark, time-weighted
+    halted_since: Mapped[date | None]
+    probation_left: Mapped[int]  # trades still to be closed at quarter size
+
+
+class RearmRow(Base):
+    """A human let a stopped desk trade again; rows are only added."""
+
+    __tablename__ = "rearms"
+
+    id: Mapped[Id]
+    session: Mapped[date] = mapped_column(unique=True)  # the last one whose close was known
+    rearmed_by: Mapped[str]
+    rearmed_from: Mapped[str]  # tty and SSH origin
+    reason: Mapped[str]
+    created_at: Mapped[Instant]

@@ -34,10 +34,30 @@ class AgentPrompt(Base):
 
 
 class LlmInteraction(Base):
+    """One call to a model, and its place in the budget: `cost_usd` is what the row counts for."""
+
     __tablename__ = "llm_interactions"
     __table_args__ = (
         CheckConstraint("state in ('reserved', 'settled', 'released', 'uncertain')", name="state"),
+        CheckConstraint(
+            "cost_usd >= 0 and case state when 'settled' then true when 'released' then cost_usd = 0"
+            " else cost_usd = reserved_usd end",
+            name="cost",
+        ),
+        CheckConstraint("(parked_until is null) = (park_scope is null)", name="park"),
         Index("ix_llm_interactions_agent_name_created_at", "agent_name", "created_at"),
+        Index("ix_llm_interactions_created_at", "created_at"),
+        Index(
+            "ix_llm_interactions_parked_until",
+            "parked_until",
+            postgresql_where=text("parked_until is not null"),
+        ),
+        Index("ix_llm_interactions_open", "created_at", postgresql_where=text("state = 'reserved'")),
+        Index(
+            "ix_llm_interactions_idempotency_key",
+            "idempotency_key",
+            postgresql_where=text("idempotency_key is not null"),
+        ),
     )
 
     id: Mapped[Id]
@@ -62,7 +82,32 @@ class LlmInteraction(Base):
     request_id: Mapped[str | None]
     price_source: Mapped[str]
     price_date: Mapped[dt.date | None]
+    provider: Mapped[str] = mapped_column(server_default="anthropic")
+    key_fingerprint: Mapped[str] = mapped_column(server_default="")
+    attempt: Mapped[int] = mapped_column(server_default="1")  # of one question
+    question: Mapped[str] = mapped_column(server_default="")  # digest, the same for each attempt
+    idempotency_key: Mapped[str | None]  # of the work it was asked for
+    batched: Mapped[bool] = mapped_column(server_default="false")
+    batch_id: Mapped[str | None]  # the server's name for the batch
+    over_reported: Mapped[bool] = mapped_column(server_default="false")  # it cost more than the worst case
+    parked_until: Mapped[dt.datetime | None] = mapped_column(DateTime(timezone=True))
+    park_scope: Mapped[str | None]
     created_at: Mapped[Instant]
+
+
+class SpendLimit(Base):
+    """What the operator allows to be spent on models; one row, locked by whoever reserves."""
+
+    __tablename__ = "spend_limits"
+    __table_args__ = (CheckConstraint("id = 1", name="one_row"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    call_usd: Mapped[Usd]
+    agent_day_usd: Mapped[Usd]
+    day_usd: Mapped[Usd]
+    month_usd: Mapped[Usd]
+    equity_share_year: Mapped[Decimal] = mapped_column(Numeric(8, 6))
+    updated_at: Mapped[Instant]
 
 
 class StrategyAdjustment(Base):
@@ -118,4 +163,18 @@ class AgentMetric(Base):
     avg_confidence: Mapped[Decimal | None] = mapped_column(Numeric(5, 2))
     impact_on_pnl: Mapped[Money]
     cost_usd: Mapped[Usd]
+    created_at: Mapped[Instant]
+
+
+class AgentMeasurement(Base):
+    """Any figure logged for an agent's session, beside the sums of `agent_metrics`."""
+
+    __tablename__ = "agent_measurements"
+    __table_args__ = (UniqueConstraint("agent_name", "session", "name"),)
+
+    id: Mapped[Id]
+    agent_name: Mapped[AgentName] = mapped_column(choice(AgentName, "agent_name"))
+    session: Mapped[dt.date]
+    name: Mapped[str]
+    value: Mapped[float]
     created_at: Mapped[Instant]

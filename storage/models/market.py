@@ -1,16 +1,26 @@
-"""What the desk saw of the market: instruments, settled bars, screens."""
+"""What the desk saw of the market: the watchlist, instruments, settled bars, news, screens."""
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, Index, Numeric, UniqueConstraint
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    CheckConstraint,
+    DateTime,
+    Index,
+    Numeric,
+    String,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from storage.models.base import Base, Id, Instant, Json, Price, Score, choice
-from storage.records import ActionKind
+from storage.records import ActionKind, SetupType
 
 
 class Instrument(Base):
@@ -36,6 +46,40 @@ class Bar(Base):
     low: Mapped[Price | None]
     close: Mapped[Price | None]
     volume: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class Watch(Base):
+    """A symbol the desk follows, from when to when; a symbol stands on the list once."""
+
+    __tablename__ = "watchlist"
+    __table_args__ = (
+        Index("uq_watchlist_open", "symbol", unique=True, postgresql_where=text("removed_at is null")),
+        CheckConstraint("(removed_at is null) = (removed_by is null)", name="removed"),
+    )
+
+    id: Mapped[Id]
+    symbol: Mapped[str]
+    added_by: Mapped[str]
+    added_at: Mapped[Instant]
+    removed_by: Mapped[str | None]
+    removed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+
+class NewsRow(Base):
+    """One piece of news as plain text, kept once however often it is told."""
+
+    __tablename__ = "news_items"
+    __table_args__ = (Index("ix_news_items_session", "session"),)
+
+    id: Mapped[Id]
+    digest: Mapped[str] = mapped_column(unique=True)  # SHA-256 of its words
+    session: Mapped[date]  # the first one before whose open it was known
+    source: Mapped[str]
+    title: Mapped[str]
+    body: Mapped[str]
+    published_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))  # as its source says
+    fetched_at: Mapped[Instant]
+    symbols: Mapped[list[str]] = mapped_column(ARRAY(String))  # it is plainly about
 
 
 class CorporateActionRow(Base):
@@ -82,10 +126,15 @@ class ScreenerResult(Base):
     technical_snapshot: Mapped[Json]
     composite_score: Mapped[Score]
     selected_for_watchlist: Mapped[bool]
+    setup_type: Mapped[SetupType | None] = mapped_column(choice(SetupType, "setup_type"))  # it was nearest to
     thesis: Mapped[str | None]
     confidence: Mapped[Decimal | None] = mapped_column(Numeric(5, 2))
     source: Mapped[str | None]  # who wrote the thesis: "rules" or a model's name
     reasoning: Mapped[str | None]
+    # From the next open to the close after so many sessions, as a fraction above the index over that span.
+    outcome_5s: Mapped[float | None]
+    outcome_21s: Mapped[float | None]
+    # From the next open to the last close within so many days, the symbol by itself.
     outcome_7d: Mapped[float | None]
     outcome_30d: Mapped[float | None]
     created_at: Mapped[Instant]

@@ -56,6 +56,16 @@ class Deliberation(Base):
     reasoning: Mapped[str]
     checks: Mapped[JsonRows]  # in the order the limits apply
     technical_snapshot: Mapped[Json]
+    # What the votes came to; NULL in rows from before it was kept. Probabilities are of a win.
+    consensus_rule: Mapped[str | None]
+    consensus: Mapped[Stance | None] = mapped_column(choice(Stance, "consensus"))
+    probability: Mapped[float | None]  # what counted; NULL under the majority, which claims none
+    pooled: Mapped[float | None]  # the pool's own, whichever rule was in force
+    base_rate: Mapped[float | None]  # the setup's shrunk win rate in this regime
+    pool_skill: Mapped[float | None]  # of the pool against the base rate, by what had resolved then
+    dissent: Mapped[list[str]] = mapped_column(ARRAY(String), server_default="{}")
+    abstained: Mapped[list[str]] = mapped_column(ARRAY(String), server_default="{}")
+    consensus_note: Mapped[str] = mapped_column(server_default="")
     created_at: Mapped[Instant]
 
 
@@ -174,7 +184,10 @@ class Position(Base):
     high_since: Mapped[Price]
     last_close: Mapped[Price]
     last_session: Mapped[date]
-    # Dollars earned on the way: cash in lieu less the cost that left with it, and what rounding moved.
+    sold_shares: Mapped[Decimal] = mapped_column(Numeric, server_default="0")  # before the rest, of today's
+    sold_fees: Mapped[Money] = mapped_column(server_default="0")  # what those sales cost
+    # Dollars earned on the way, fees aside: by the sale of a part; cash in lieu less the cost that left with
+    # it; and what rounding moved.
     realised: Mapped[Money] = mapped_column(server_default="0")
     state: Mapped[PositionState] = mapped_column(choice(PositionState, "state"))
     closed_session: Mapped[date | None]
@@ -238,7 +251,10 @@ class CashEvent(Base):
 
 class TradeOutcome(Base):
     __tablename__ = "trade_outcomes"
-    __table_args__ = (Index("ix_trade_outcomes_setup", "market_regime", "setup_type", "exit_time"),)
+    __table_args__ = (
+        Index("ix_trade_outcomes_setup", "market_regime", "setup_type", "exit_time"),
+        Index("ix_trade_outcomes_exit_time", "exit_time"),
+    )
 
     id: Mapped[Id]
     position_id: Mapped[UUID] = mapped_column(ForeignKey("positions.id"), unique=True)
@@ -246,8 +262,8 @@ class TradeOutcome(Base):
     entry_time: Mapped[Instant]
     entry_price: Mapped[Price]
     exit_time: Mapped[Instant]
-    exit_price: Mapped[Price]
-    quantity: Mapped[int]
+    exit_price: Mapped[Price]  # of the last sale
+    quantity: Mapped[int]  # all shares that were sold
     pnl: Mapped[Money]  # net of fees
     fees: Mapped[Money]
     return_pct: Mapped[float]

@@ -8,17 +8,14 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from agents.base import Vote
-from agents.consensus import (
+from agents.consensus import Consensus, ConsensusRule, decide, forecast_of
+from agents.pool import (
     MOST_PROBABILITY,
-    Consensus,
-    ConsensusRule,
     Forecast,
     PoolRules,
     PoolState,
     Resolved,
-    decide,
     fixed_share,
-    forecast_of,
     hedge,
     learn,
     log_pool,

@@ -4,8 +4,10 @@ from decimal import Decimal
 import pytest
 
 from agents.base import Abstention, AgentUnavailable, BaseAgent
+from agents.consensus import ConsensusRule, ConsensusRules
 from agents.market.indicators import Technicals
 from agents.orchestrator import AgentOrchestrator, Briefing, Deliberation
+from agents.pool import PoolState
 from agents.roles.news_analyst import NewsAnalystAgent, NewsContext, NewsReading
 from agents.roles.research import ResearchAgent
 from agents.roles.risk_manager import RiskContext, RiskManagerAgent, RiskVerdict
@@ -96,7 +98,7 @@ def stances(deliberation: Deliberation) -> dict[AgentName, Stance]:
 
 async def test_two_of_three_in_favour_become_terms_for_the_human() -> None:
     result = await desk().deliberate(candidate(), briefing())
-    assert (result.denied_by, result.consensus, result.risky) == (None, Stance.FOR, False)
+    assert (result.denied_by, result.consensus.stance, result.risky) == (None, Stance.FOR, False)
     assert stances(result) == {
         AgentName.RESEARCH: Stance.FOR,
         AgentName.NEWS: Stance.ABSTAIN,
@@ -121,6 +123,42 @@ async def test_a_bearish_thesis_leaves_no_majority() -> None:
     assert result.thesis is not None
 
 
+async def test_the_pool_is_worked_out_and_kept_whichever_rule_decides() -> None:
+    rates = dict.fromkeys(SetupType, 0.4)
+    counted = await desk().deliberate(candidate(), replace(briefing(), base_rates=rates))
+    pooled = await desk().deliberate(
+        candidate(), replace(briefing(), base_rates=rates, consensus=ConsensusRules(rule=ConsensusRule.POOL))
+    )
+    assert (counted.consensus.rule, counted.consensus.probability) == (ConsensusRule.MAJORITY, None)
+    assert counted.consensus.pooled == pooled.consensus.pooled == pooled.consensus.probability
+    assert (counted.consensus.base_rate, pooled.consensus.base_rate) == (0.4, 0.4)
+    assert counted.consensus.abstained == pooled.consensus.abstained == (AgentName.NEWS,)
+
+
+async def test_the_pool_denies_what_the_majority_would_buy_where_the_odds_are_poor() -> None:
+    pool, poor = ConsensusRules(rule=ConsensusRule.POOL), dict.fromkeys(SetupType, 0.1)
+    by_majority = await desk().deliberate(candidate(), replace(briefing(), base_rates=poor))
+    by_pool = await desk().deliberate(candidate(), replace(briefing(), base_rates=poor, consensus=pool))
+    assert (by_majority.denied_by, by_pool.denied_by) == (None, "consensus")
+    assert by_pool.consensus.probability is not None and by_pool.consensus.probability < 0.5
+    assert by_pool.terms is None
+
+
+async def test_a_pool_without_skill_leaves_the_decision_to_the_base_rate() -> None:
+    voters = (AgentName.NEWS, AgentName.RESEARCH, AgentName.STRATEGY)
+    learnt = PoolState(
+        weights=dict.fromkeys(voters, 1 / 3),
+        slopes=dict.fromkeys(voters, 0.5),
+        resolved=40,
+        judged=40,
+        skill=-0.1,
+    )
+    pool = replace(briefing(), consensus=ConsensusRules(rule=ConsensusRule.POOL), pool=learnt)
+    found = await desk().deliberate(candidate(), replace(pool, base_rates=dict.fromkeys(SetupType, 0.45)))
+    assert (found.denied_by, found.consensus.probability) == ("consensus", 0.45)
+    assert "has no skill" in found.reasoning
+
+
 async def test_good_news_can_make_the_majority_and_is_named_with_its_source() -> None:
     crash = replace(CRASH, atr14=3.0)
     result = await desk(Headlines(ThesisKind.BULLISH)).deliberate(candidate(readings=crash), briefing())
@@ -133,7 +171,7 @@ async def test_agreement_without_a_setup_is_nothing_to_trade() -> None:
     result = await desk(Headlines(ThesisKind.BULLISH)).deliberate(
         candidate(readings=replace(PULLBACK, rsi14=39.0)), briefing()
     )
-    assert (result.denied_by, result.consensus) == ("setup", Stance.FOR)
+    assert (result.denied_by, result.consensus.stance) == ("setup", Stance.FOR)
 
 
 async def test_what_is_held_or_proposed_is_voted_on_but_not_bought_again() -> None:

@@ -95,7 +95,7 @@ async def test_strategy_votes_for_its_plan_the_more_the_deeper_the_fall() -> Non
     deeper = await strategy(replace(PULLBACK, rsi14=20.0))
     assert 0.5 <= verdict.conviction < deeper.conviction <= 1
     assert verdict.reasoning == (
-        "AAA is oversold at RSI(14) 30.0: buy 99.00 to 101.00, stop 96.00, target 106.00, "
+        "AAA is oversold at RSI(14) 30.0: buy 99.00 to 101.00, stop 96.00, target 108.50, "
         "out after 10 sessions."
     )
 

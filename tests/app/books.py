@@ -73,9 +73,9 @@ async def run_through(
     return conninfo
 
 
-def report_of(conninfo: str, pack: HistoryPack) -> ReplayReport:
+def report_of(conninfo: str) -> ReplayReport:
     """The report without what two equal runs may differ in."""
-    return replace(read_report(conninfo, pack, 0.0), desk="")
+    return replace(read_report(conninfo, 0.0), desk="")
 
 
 def assert_books_balance(conninfo: str) -> None:
@@ -102,18 +102,34 @@ _PROMISES = {
             or sum(c.amount) + f.fee
                <> round(f.price * f.shares, 2) * case f.side when 'buy' then -1 else 1 end
     """,
-    "a position is one buy, and once closed one sell of what it holds": """
+    "a position is one buy, sold in parts perhaps, and once closed a last sell of what it held": """
         select p.id from positions p
           left join fills b on b.position_id = p.id and b.side = 'buy'
-          left join fills s on s.position_id = p.id and s.side = 'sell'
+          left join lateral (
+              select count(*) filter (where o.client_order_id not like 'part-%') as last,
+                     coalesce(sum(f.shares) filter (where o.client_order_id not like 'part-%'), 0) as rest,
+                     coalesce(sum(f.shares) filter (where o.client_order_id like 'part-%'), 0) as parts
+                from fills f join orders o on o.id = f.order_id
+               where f.position_id = p.id and f.side = 'sell') s on true
          where b.id is null
-            or (b.shares <> p.shares and not exists (
+            or (b.shares <> p.shares + s.parts and not exists (
                    select 1 from corporate_actions a
                     where a.symbol = p.symbol and a.kind = 'split'
                       and a.applied_session > p.entry_session
                       and a.applied_session <= coalesce(p.closed_session, 'infinity')))
-            or (p.state = 'closed') <> (s.id is not null)
-            or (s.id is not null and s.shares <> p.shares)
+            or (p.state = 'closed')::int <> s.last
+            or (p.state = 'closed' and s.rest <> p.shares)
+    """,
+    "a stop only ever rises": "select symbol from positions where stop < initial_stop",
+    "every close has its rung of the ladder": """
+        select e.session from equity e left join ladder_readings l on l.session = e.session
+         where l.session is null
+    """,
+    "what has not settled is what was sold that session": """
+        select e.session, e.unsettled from equity e
+         where e.unsettled <> (select coalesce(sum(c.amount), 0) from cash_events c
+                                where c.kind = 'fill' and c.amount > 0 and c.session = e.session)
+            or (e.unsettled > 0) <> (e.settles_on is not null)
     """,
     "every closed position has one outcome": """
         select p.id from positions p left join trade_outcomes t on t.position_id = p.id

@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,12 +15,14 @@ import psycopg
 import pytest
 
 from agents.market.history import import_pack
+from app import cli
 from storage import schema
 from storage.server import EmbeddedDatabases
 from tests.storage import desk_builder as build
 from tests.storage.desk_builder import execute, writing
 
 ROOT = Path(__file__).resolve().parents[2]
+LASTING = ("run", "worker")  # they set up a process of their own: signals, logs
 
 
 @dataclass(frozen=True)
@@ -39,24 +41,7 @@ class Shell:
     home: Path
     databases: EmbeddedDatabases
     template: str  # a database at the newest schema, to be copied
-
-    def run(self, *arguments: str, **environment: str) -> Said:
-        """`quorum` with these arguments, in an environment without settings but these."""
-        inherited = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith("QUORUM_") and name != "DATABASE_URL"
-        }
-        done = subprocess.run(
-            [sys.executable, "-m", "app.cli", *arguments],
-            cwd=ROOT,
-            env=inherited | {"QUORUM_HOME": str(self.home)} | environment,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        return Said(done.returncode, done.stdout, done.stderr)
+    run: Callable[..., Said]
 
     def refused(self, *arguments: str, **environment: str) -> str:
         """The one line a command is refused with; no desk and no pack may come of it."""
@@ -76,11 +61,44 @@ class Shell:
 
 
 @pytest.fixture
-def shell(shared_home: Path, databases: EmbeddedDatabases, template: str) -> Iterator[Shell]:
-    yield Shell(shared_home, databases, template)
+def shell(
+    shared_home: Path, databases: EmbeddedDatabases, template: str, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Shell]:
+    def run(*arguments: str, **environment: str) -> Said:
+        """`quorum` with these arguments, in an environment without settings but these."""
+        inherited = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith("QUORUM_") and name != "DATABASE_URL"
+        }
+        settings = inherited | {"QUORUM_HOME": str(shared_home)} | environment
+        if arguments[0] in LASTING:
+            return in_a_process(settings, *arguments)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(os, "environ", settings)
+            patch.setattr(sys, "argv", ["quorum", *arguments])
+            capsys.readouterr()
+            code = cli.main()
+            printed = capsys.readouterr()
+        return Said(code, printed.out, printed.err)
+
+    yield Shell(shared_home, databases, template, run)
     for desk in databases.desks():
         databases.drop_desk(desk)
     shutil.rmtree(shared_home / "history", ignore_errors=True)
+
+
+def in_a_process(settings: dict[str, str], *arguments: str) -> Said:
+    done = subprocess.run(
+        [sys.executable, "-m", "app.cli", *arguments],
+        cwd=ROOT,
+        env=settings,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return Said(done.returncode, done.stdout, done.stderr)
 
 
 # -- packs ---------------------------------------------------------------------------------------------------

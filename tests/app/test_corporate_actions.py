@@ -249,7 +249,7 @@ def assert_books_balance(conninfo: str) -> None:
     """The promises of the books, where actions may change the shares and bring cash on the way."""
     spared = {
         "every step of every session of a replay before the last ran once",
-        "a position is one buy, and once closed one sell of what it holds",
+        "a position is one buy, sold in parts perhaps, and once closed a last sell of what it held",
         "an outcome's profit is what its cash events say",
         "no entry without an approval that had taken effect, inside its band, size and risk",
         "what was last said about an approval is the state it is in",

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import getpass
 import json
+import os
 import sys
 import threading
 import time
 import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from functools import partial
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +24,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agents.trading.limits import Limits
 from app import cli
+from storage.models import LadderReading, ParameterVersion
 from storage.plain import clean, shortened, span
-from storage.records import AgentName, OperationKind, Queue, RunState, Slot
+from storage.records import (
+    AgentName,
+    LimitInForce,
+    LimitSource,
+    OperationKind,
+    Queue,
+    Rung,
+    RunState,
+    Slot,
+)
 from storage.schema import known_revisions
 from storage.server import EmbeddedDatabases
-from tests.app.test_command_errors import Said, Shell
+from tests.app.test_command_errors import Said, in_a_process
 from tests.storage import desk_builder as build
 from tests.storage.desk_builder import execute, scalar, terms, writing
 from tests.storage.test_schema import migrate
@@ -277,6 +292,8 @@ def test_every_number_is_in_the_json(here: Here, paper: str) -> None:
         "heat": 0.0035,
         "drawdown": 0.0,
         "day_return": 0.001,
+        "unsettled": 0.0,
+        "settles_on": None,
     }
     (pending,) = told["pending"]
     assert (pending["terms"]["max_risk"], pending["risky"]) == (550.0, True)
@@ -530,13 +547,127 @@ def test_a_server_that_does_not_answer_is_named_without_its_password(
 # -- as processes --------------------------------------------------------------------------------------------
 
 
-def test_the_exit_codes_reach_the_shell(here: Here, paper: str, shared_home: Path) -> None:
-    shell = Shell(shared_home, here.databases, here.template)
-    assert shell.run("status").code == 3
+def stopped(conninfo: str) -> None:
+    """The ladder has halted the desk after the first session."""
+    with writing(conninfo) as session:
+        session.get_one(ParameterVersion, 1).limits = Limits().model_dump(mode="json")
+        session.add(
+            LadderReading(
+                session=build.SESSIONS[0],
+                rung=Rung.HALT,
+                drawdown=0.163,
+                halted_since=build.SESSIONS[0],
+                probation_left=0,
+            )
+        )
+
+
+class Keyboard(StringIO):
+    """A terminal at which these lines are typed."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def at_a_terminal(monkeypatch: pytest.MonkeyPatch, typed: str) -> None:
+    monkeypatch.setattr(sys, "stdin", Keyboard(typed))
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+
+
+def test_a_halted_desk_is_rearmed_by_typing_its_name(
+    here: Here, paper: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped(paper)
+    status = here.run("status").out
+    assert (
+        "ladder     HALTED since 2018-01-29, 16.3% below its high; `quorum rearm --reason ...` re-arms it"
+        in status
+    )
+    at_a_terminal(monkeypatch, "papa\n")
+    said = here.run("rearm", "--reason", "feed was wrong")
+    assert (said.code, "quorum: 'papa' is not paper" in said.err) == (2, True)
+    assert scalar(paper, "select count(*) from rearms") == 0
+    at_a_terminal(monkeypatch, "paper\n")
+    said = here.run("rearm", "--reason", "feed was wrong")
+    assert said.code == 0, said.err
+    assert said.out == (
+        "re-armed (halted since 2018-01-29, 16.3% below its high): the close of 2018-01-29 is the new high, "
+        "20 trades at quarter size; feed was wrong\n"
+    )
+    assert "HALTED since 2018-01-29" in said.err
+    told = json.loads(here.run("status", "--json").out)
+    assert told["ladder"] == {
+        "session": "2018-01-29",
+        "rung": "full",
+        "drawdown": 0.0,
+        "halted_since": None,
+        "probation_left": 20,
+    }
+    assert here.run("agents").code == 0
+
+
+def test_nobody_rearms_without_a_terminal_or_a_reason_or_a_halt(
+    here: Here, paper: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert here.refused("rearm", "--reason", "why not") == (
+        "desk paper: nothing is halted; there is nothing to re-arm; see `quorum status`"
+    )
+    stopped(paper)
+    assert here.refused("rearm", "--reason", "why not") == (
+        "a desk is re-armed by typing its name at a terminal, and this is none; "
+        "run the same command in a terminal"
+    )
+    at_a_terminal(monkeypatch, "paper\n")
+    assert here.refused("rearm", "--reason", " \x1b[2J ").startswith("--reason says nothing")
+    assert scalar(paper, "select count(*) from rearms") == 0
+
+
+def test_the_limits_in_force_are_listed_with_who_set_them(here: Here, paper: str) -> None:
+    assert here.refused("limits").startswith("desk paper has not reckoned its limits yet; ")
+    heat = LimitInForce(name="heat", limit=0.03, bound=0.06, used=0.0123, source=LimitSource.POLICY)
+    cash = LimitInForce(
+        name="settled_cash",
+        limit=0,
+        bound=0,
+        used=81_000.5,
+        unit="usd",
+        floor=True,
+        source=LimitSource.DEFAULT,
+    )
+    with writing(paper) as session:
+        figures = {"limits": [asdict(heat), asdict(cash)]}
+        session.add(build.run(build.SESSIONS[0], Slot.DELIBERATE, result=figures))
+    lines = here.run("limits").out.splitlines()
+    assert lines[0] == "as of the evening of 2018-01-29"
+    assert lines[2].split() == ["heat", "3.00%", "6.00%", "1.23%", "1.77%", "regime", "policy"]
+    assert lines[3].split() == ["settled_cash", ">=", "0", "0", "81,000", "81,000", "default"]
+    told = json.loads(here.run("limits", "--json").out)
+    assert (told["desk"], told["session"], told["slot"]) == ("paper", "2018-01-29", "deliberate")
+    assert told["limits"][0] == asdict(heat) | {"left": pytest.approx(0.0177)}
+
+
+def test_settled_cash_is_told_from_what_is_still_to_come(here: Here, paper: str) -> None:
+    with writing(paper) as session:
+        session.add(
+            build.equity(
+                build.SESSIONS[0],
+                "100000.00",
+                unsettled=Decimal("3600.00"),
+                settles_on=build.SESSIONS[1],
+            )
+        )
+    out = here.run("status").out
+    assert "cash       80,000.00 dollars settled, 3,600.00 settles on 2018-01-30" in out
+
+
+def test_the_exit_codes_reach_the_shell(here: Here, paper: str) -> None:
+    shell = partial(in_a_process, dict(os.environ))
+    assert shell("status").code == 3
     lead(paper, heartbeat_at=now() + timedelta(minutes=1))
-    assert shell.run("status", "--json").code == 0
-    assert "there is no agent 'nobody'; " in shell.refused("agents", "pause", "nobody")
-    told = " ".join(shell.run("status", "--help").out.split())
+    assert shell("status", "--json").code == 0
+    refused = shell("agents", "pause", "nobody")
+    assert (refused.code, refused.err.startswith("quorum: there is no agent 'nobody'; ")) == (2, True)
+    told = " ".join(shell("status", "--help").out.split())
     assert "Exit code 0: it is led (or replayed). 3: nobody leads it." in told
 
 

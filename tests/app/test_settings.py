@@ -22,6 +22,7 @@ SECRETS = {
     "POSTGRES_PASSWORD": "geheim-2",
     "FMP_API_KEY": "geheim-3",
     "ANTHROPIC_API_KEY": "geheim-4",
+    "ANTHROPIC_BASE_URL": "http://ada:geheim-5@localhost:8787",
 }
 
 
@@ -165,6 +166,14 @@ def test_in_our_own_file_any_unknown_name_is_a_mistake(env_file: Path) -> None:
         ("QUORUM_START_EQUITY", "0"),
         ("QUORUM_START_EQUITY", "NaN"),
         ("QUORUM_START_EQUITY", "100.001"),
+        ("QUORUM_LLM__BUDGET__DAY_USD", "-0.01"),
+        ("QUORUM_LLM__BUDGET__DAY_USD", "nan"),
+        ("QUORUM_LLM__BUDGET__MONTH_USD", "2001"),
+        ("QUORUM_LLM__TIMEOUT_S", "inf"),
+        ("QUORUM_LLM__PROVIDER", "openai"),
+        ("QUORUM_LLM__NEWS__EFFORT", "max"),
+        ("QUORUM_LLM__PRICES", "{"),
+        ("QUORUM_LLM__PRICES", "[]"),
     ],
 )
 def test_a_value_beyond_its_bounds_or_no_number_is_refused_by_name(

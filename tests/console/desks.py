@@ -10,6 +10,8 @@ from decimal import Decimal
 from math import sin
 from uuid import UUID
 
+from storage.evening import ArguedRow, ConsensusRow, Evening
+from storage.funnel import Deliberated, ScreenCounts, funnel
 from storage.records import (
     AgentName,
     ApprovalState,
@@ -19,9 +21,12 @@ from storage.records import (
     Direction,
     ExitReason,
     LimitCheck,
+    LimitInForce,
+    LimitSource,
     Operator,
     OrderState,
     Recommendation,
+    Rung,
     RunState,
     SetupType,
     Slot,
@@ -38,6 +43,8 @@ from storage.snapshot import (
     DeskHeader,
     DeskSnapshot,
     EquityRow,
+    LadderRow,
+    LimitsRow,
     PositionRow,
     RegimeRow,
     RunRow,
@@ -194,6 +201,17 @@ def approval_row(
                 veto_only=True,
             ),
         ),
+        consensus=ConsensusRow(
+            rule="majority",
+            stance=Stance.FOR,
+            probability=None,
+            pooled=0.618,
+            base_rate=0.54,
+            pool_skill=-0.021,
+            dissent=(AgentName.REGIME,),
+            abstained=(),
+            note="2 of 3 are for it, 2 must be.",
+        ),
         facts=(
             ("RSI 14", "24.1"),
             ("ATR 14", "4.52"),
@@ -211,6 +229,42 @@ def approval_row(
         order_state=None,
         order_note="",
     )
+
+
+def an_evening() -> Evening:
+    """Two candidates of sixteen symbols: one was outvoted, one found no room in its sector."""
+    silent = ConsensusRow(
+        rule="majority",
+        stance=Stance.AGAINST,
+        probability=None,
+        pooled=0.481,
+        base_rate=0.54,
+        pool_skill=0.02,
+        dissent=(AgentName.STRATEGY,),
+        abstained=(AgentName.NEWS,),
+        note="1 of 3 are for it, 2 must be.",
+    )
+    argued = tuple(
+        ArguedRow(
+            symbol=symbol,
+            setup_type=SetupType.MOMENTUM,
+            denied_by=by,
+            reasoning=why,
+            consensus=silent,
+            approval=None,
+            order=None,
+            note="",
+        )
+        for symbol, by, why in (
+            ("CVX", "consensus", "Energy falls while the market rises."),
+            ("GS", "sector", "Denied: sector has no room for one share."),
+        )
+    )
+    counts = ScreenCounts(
+        universe=16, with_data=15, passed=4, selected=("CVX", "GS"), failures=(("fresh", 1), ("setup", 11))
+    )
+    fates = [Deliberated(row.symbol, row.denied_by) for row in argued]
+    return Evening(session=SESSION, funnel=funnel(SESSION, counts, fates), argued=argued)
 
 
 def position_row(index: int, symbol: str, entry: str, last: str, shares: int, held: int) -> PositionRow:
@@ -248,9 +302,37 @@ def equity_rows(count: int = 120) -> tuple[EquityRow, ...]:
                 heat=0.0082,
                 drawdown=value / peak - 1,
                 day_return=0.001,
+                unsettled=Decimal(0),
+                settles_on=None,
             )
         )
     return tuple(rows)
+
+
+def limits_row() -> LimitsRow:
+    """After the regime of the last session: the policy has lowered heat, momentum has a record."""
+    return LimitsRow(
+        session=SESSION,
+        slot=Slot.REGIME,
+        limits=(
+            LimitInForce(name="risk_per_trade", limit=0.005, bound=0.0075, source=LimitSource.DEFAULT),
+            LimitInForce(name="heat", limit=0.03, bound=0.06, used=0.0082, source=LimitSource.POLICY),
+            LimitInForce(
+                name="kelly momentum", limit=0.0005, bound=None, source=LimitSource.RECORD, note="34 trades"
+            ),
+            LimitInForce(
+                name="entry_size", limit=1.0, bound=1.0, unit="ratio", source=LimitSource.LADDER, note="full"
+            ),
+            LimitInForce(
+                name="protections",
+                limit=0.0,
+                bound=0.0,
+                used=0.0,
+                unit="count",
+                source=LimitSource.PROTECTION,
+            ),
+        ),
+    )
 
 
 def a_desk(
@@ -349,6 +431,10 @@ def a_desk(
             ),
         ),
         equity=equity_rows(),
+        ladder=LadderRow(
+            session=SESSION, rung=Rung.FULL, drawdown=0.012, halted_since=None, probation_left=0
+        ),
+        limits=limits_row(),
         agents=tuple(
             AgentRow(
                 agent=agent,
@@ -404,9 +490,10 @@ def a_desk(
         queues=(),
         schedule=(),
         operations=(),
+        evening=an_evening(),
         totals=TradeTotals(trades=57, wins=33, mean_r=0.19, max_drawdown=0.0, denials=(("heat", 4),)),
         quota=None,
-        spend=SpendRow(today_usd=Decimal(0), month_usd=Decimal(0), calls=0),
+        spend=SpendRow(today_usd=Decimal(0), month_usd=Decimal(0), total_usd=Decimal(0), calls=0),
     )
 
 

@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
+from storage.calls import CallFault
+from storage.quota_rules import ResetHour
+from storage.quota_snapshot import BlockRow, CallCount, PlannedSlotRow, QuotaRow
 from storage.records import (
     AgentName,
     DeskKind,
@@ -304,6 +307,8 @@ def a_new_desk(*, lacks: Mapping[Slot, str] | None = None) -> DeskSnapshot:
         approvals=(),
         positions=(),
         equity=(),
+        ladder=None,
+        limits=None,
         agents=tuple(
             replace(
                 bare,
@@ -328,3 +333,78 @@ def a_new_desk(*, lacks: Mapping[Slot, str] | None = None) -> DeskSnapshot:
 def nobody_leads(silent_s: float = 12.0, *, snapshot: DeskSnapshot | None = None) -> DeskSnapshot:
     """The same desk after its leader fell silent."""
     return replace(snapshot or a_paper_desk(), leader=leader(silent_s=silent_s))
+
+
+def a_quota() -> QuotaRow:
+    """A free key on a Monday morning, with enough left and the day planned."""
+    return QuotaRow(
+        as_of=NOW,
+        key_fingerprint="0123456789abcdef",
+        used=87,
+        limit=250,
+        reserve=15,
+        last_hour=6,
+        held=12,
+        unsettled=1,
+        next_free_at=at("02 22:31"),
+        reset_hour=ResetHour.UTC_MIDNIGHT,
+        reset_learned_at=at("01 00:05"),
+        received_bytes=12_340_000,
+        bytes_limit=500_000_000,
+        allowed=214,
+        refused_symbols=3,
+        refused_endpoints=2,
+        cached_fresh=203,
+        cached_stale=11,
+        oldest_fresh_at=NOW - timedelta(days=6, hours=3),
+        planned_at=at("02 14:00"),
+        dry_at=None,
+        by_priority=(
+            CallCount(name="exits", calls=5),
+            CallCount(name="positions", calls=10),
+            CallCount(name="watchlist", calls=72),
+        ),
+        blocks=(),
+        planned=tuple(
+            PlannedSlotRow(
+                slot=slot,
+                job=f"{slot} of 2026-03-02",
+                due_at=at(due),
+                priority=priority,
+                endpoints=("quote",),
+                symbols=("CAT", "GE"),
+                calls=calls,
+                served=served,
+                oldest_served_s=3600.0 if served else None,
+                deferred=deferred,
+                deferred_symbols=("KO",) if deferred else (),
+                why="235 of 235 calls of 24 h are taken by then" if deferred else "",
+            )
+            for slot, due, priority, calls, served, deferred in (
+                ("mark_noon", "02 17:30", "positions", 5, 0, 0),
+                ("mark_late", "02 20:30", "exits", 5, 0, 0),
+                ("settle", "02 22:30", "watchlist", 50, 2, 0),
+                ("screen", "02 23:05", "discovery", 8, 40, 4),
+            )
+        ),
+    )
+
+
+def a_dry_quota() -> QuotaRow:
+    """The vendor has said that the day's calls are used up, sooner than the desk had counted."""
+    return replace(
+        a_quota(),
+        used=236,
+        held=0,
+        dry_at=at("02 17:30"),
+        reset_hour=None,
+        reset_learned_at=None,
+        blocks=(
+            BlockRow(
+                fault=CallFault.DAILY_LIMIT,
+                note="Limit Reach .",
+                refused_at=at("02 13:58"),
+                until=at("02 20:05"),
+            ),
+        ),
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from textual.app import App
@@ -13,7 +14,7 @@ from app.console.glyphs import UNICODE
 from storage.snapshot import DeskSnapshot
 
 from .desks import OPERATOR, FakeDesk, StandingClock, a_desk
-from .paper import a_new_desk, a_troubled_desk, nobody_leads
+from .paper import a_dry_quota, a_new_desk, a_paper_desk, a_quota, a_troubled_desk, nobody_leads
 from .running import ReadyHost
 
 SnapCompare = Callable[..., bool]
@@ -86,3 +87,15 @@ def test_a_desk_without_data_looks_as_it_should(snap_compare: SnapCompare, size:
 @pytest.mark.parametrize("size", [SMALL, WIDE])
 def test_leaving_a_led_desk_looks_as_it_should(snap_compare: SnapCompare, size: tuple[int, int]) -> None:
     assert snap_compare(a_console(a_troubled_desk()), terminal_size=size, run_before=after("ctrl+q"))
+
+
+@pytest.mark.parametrize("size", [SMALL, WIDE, FULL])
+def test_a_quota_with_room_looks_as_it_should(snap_compare: SnapCompare, size: tuple[int, int]) -> None:
+    desk = replace(a_paper_desk(), quota=a_quota())
+    assert snap_compare(a_console(desk), terminal_size=size, run_before=after("5"))
+
+
+@pytest.mark.parametrize("size", [SMALL, WIDE])
+def test_a_quota_that_is_gone_looks_as_it_should(snap_compare: SnapCompare, size: tuple[int, int]) -> None:
+    desk = replace(a_paper_desk(), quota=a_dry_quota())
+    assert snap_compare(a_console(desk), terminal_size=size, run_before=after("5"))

@@ -18,6 +18,7 @@ from app.console.screens.desk import DeskScreen
 from app.console.screens.help import HelpScreen, help_lines
 from app.console.screens.quit import QuitScreen
 from app.console.screens.review import ReviewScreen
+from app.console.screens.why import WhyScreen
 from app.console.widgets.lines import LinesView
 from app.console.widgets.table import Table
 
@@ -40,6 +41,7 @@ OWNERS: dict[Scope, type[DOMNode]] = {
     Scope.LIST: LinesView,
     Scope.TABLE: Table,
     Scope.REVIEW: ReviewScreen,
+    Scope.WHY: WhyScreen,
     Scope.QUIT: QuitScreen,
 }
 NEVER_IMPORTED = {
@@ -110,7 +112,12 @@ def test_every_action_of_the_registry_exists_and_every_key_is_in_the_registry() 
 
 
 def test_no_key_means_two_things_where_both_apply() -> None:
-    for scopes in ((Scope.APP, Scope.DESK, Scope.LIST, Scope.TABLE), (Scope.REVIEW,), (Scope.QUIT,)):
+    for scopes in (
+        (Scope.APP, Scope.DESK, Scope.LIST, Scope.TABLE),
+        (Scope.REVIEW,),
+        (Scope.WHY,),
+        (Scope.QUIT,),
+    ):
         keys = [key for scope in scopes for action in actions_for(scope) for key in action.keys]
         assert len(keys) == len(set(keys))
 

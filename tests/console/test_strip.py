@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
+from decimal import Decimal
 
 import pytest
 
 from app.console.machine import desk_now
+from app.console.panes.regime import RegimePane
 from app.console.state import ConsoleState, HostHealth, Link, View
 from app.console.strip import strip_lines
-from storage.records import AgentName, RunState, Slot
-from storage.snapshot import DeskSnapshot
+from storage.records import AgentName, Rung, RunState, Slot
+from storage.snapshot import DeskSnapshot, LadderRow
 
 from .desks import NOW, FakeDesk, a_desk
 from .paper import (
@@ -150,3 +152,30 @@ async def test_a_desk_without_data_says_what_is_missing_and_when_it_comes() -> N
         assert "nothing is scheduled: no runtime has led this desk yet" in console.text
     async with running(FakeDesk(a_new_desk())) as console:
         assert "screen is skipped each session: lacks settled bars: FMP_API_KEY is not set" in console.text
+
+
+def standing(rung: Rung, **changes: object) -> DeskSnapshot:
+    ladder = LadderRow(session=NOW.date(), rung=rung, drawdown=0.161, halted_since=None, probation_left=0)
+    return replace(a_desk(), ladder=replace(ladder, **changes))  # type: ignore[arg-type]
+
+
+def test_the_ladder_is_named_while_it_holds_anything_back() -> None:
+    assert "below its high" not in second(standing(Rung.FULL))
+    assert "! half size, 16.1% below its high" in second(standing(Rung.HALF))
+    halted = standing(Rung.HALT, halted_since=date(2018, 2, 5))
+    assert "! HALTED since 2018-02-05, 16.1% below its high" in second(halted)
+    assert "! HALTED" in second(halted, 80)
+    probation = standing(Rung.FULL, probation_left=7)
+    assert "! quarter size, 7 trades of probation left" in second(probation)
+
+
+async def test_the_regime_pane_tells_settled_cash_from_what_is_to_come() -> None:
+    desk = standing(Rung.QUARTER)
+    last = replace(desk.equity[-1], unsettled=Decimal("5000.00"), settles_on=date(2018, 2, 7))
+    desk = replace(desk, equity=(*desk.equity[:-1], last))
+    pane = RegimePane()
+    state = ConsoleState(snapshot=desk, link=Link.UP, host=HostHealth.RUNNING)
+    lines = ["".join(piece.text for piece in row) for row in pane.content(View(state=state, now=NOW), 40)]
+    assert "cash       $73,100.00 settled" in lines
+    assert "           $5,000.00 settles 2018-02-07" in lines
+    assert "ladder     quarter size, 16.1% below its" in lines

@@ -47,7 +47,7 @@ async def night(simulator: HistorySimulator, rules: DeskRules, **asked: object) 
 @pytest.fixture(scope="module")
 def patient() -> HistorySimulator:
     """A world where weakness is made good over the weeks that follow."""
-    return simulator_of(world(3, pull=0.1, stocks=28))
+    return simulator_of(world(3, pull=0.1, stocks=20))
 
 
 async def test_where_patience_pays_an_impatient_desk_is_told_to_wait(patient: HistorySimulator) -> None:

@@ -18,7 +18,7 @@ from agents.market.bars import Bars
 from agents.market.history import HistoryPack
 from agents.market.indicators import technicals
 from agents.trading.costs import Costs
-from storage.records import ActionKind
+from storage.records import ActionKind, ExitReason
 from tests.learning.worlds import World, world
 
 RULES = DeskRules()
@@ -53,6 +53,21 @@ async def test_what_is_kept_between_variants_changes_no_trade(made: World) -> No
         rules = changed(RULES, [ParameterChange(name, Decimal(10), Decimal(value))])
         assert await shared.run(rules, Costs()) == await simulator_of(made).run(rules, Costs())
     assert await shared.run(RULES, doubled(Costs())) == await simulator_of(made).run(RULES, doubled(Costs()))
+
+
+async def test_where_stops_are_raised_to_decides_trades_and_what_is_kept_of_them(sample: HistoryPack) -> None:
+    first, last = date(2007, 7, 2), date(2007, 11, 30)  # four times the regime becomes tighter
+    shared = HistorySimulator(sample, first, last)
+    champion = await shared.run(RULES, Costs())
+    raised = {key: one for key, one in champion.trades.items() if one.exit_reason is ExitReason.REGIME_CHANGE}
+    assert raised
+    assert all(one.exit_price > one.stop for one in raised.values())
+
+    nearer = changed(RULES, [ParameterChange("regime_policy.stop_atr", Decimal("1.5"), Decimal("0.5"))])
+    challenger = await shared.run(nearer, Costs())
+    assert challenger == await HistorySimulator(sample, first, last).run(nearer, Costs())
+    assert all(challenger.trades[key].exited <= one.exited for key, one in raised.items())
+    assert challenger.trades != champion.trades
 
 
 async def test_a_symbol_is_held_once_at_a_time(made: World) -> None:

@@ -21,7 +21,7 @@ from storage.rows import fetch_all
 from storage.server import EmbeddedDatabases
 from tests.app.books import run_through
 
-FIRST, LAST = date(2007, 1, 3), date(2007, 6, 29)
+FIRST, LAST = date(2007, 5, 15), date(2007, 11, 30)  # four times the regime becomes tighter
 
 # What the account as a whole denies; a trade on its own knows nothing of it.
 OF_THE_ACCOUNT = {
@@ -108,7 +108,9 @@ def r_of(trade: SimulatedTrade, shares: int, costs: Costs) -> float:
 async def test_every_trade_of_a_replay_is_found_and_every_other_was_denied_by_the_account(
     databases: EmbeddedDatabases, sample: HistoryPack
 ) -> None:
-    await assert_alike(databases, sample, FIRST, LAST)
+    trades = await assert_alike(databases, sample, FIRST, LAST)
+    reasons = {trade.reason for trade in trades}
+    assert reasons == {"stop_loss", "take_profit", "time_exit", "regime_change"}
 
 
 @pytest.mark.pack
@@ -119,7 +121,10 @@ async def test_so_it_is_among_many_symbols_with_their_dividends_and_splits(
     await assert_alike(databases, market_pack, date(2014, 4, 1), date(2014, 8, 29))
 
 
-async def assert_alike(databases: EmbeddedDatabases, pack: HistoryPack, first: date, last: date) -> None:
+async def assert_alike(
+    databases: EmbeddedDatabases, pack: HistoryPack, first: date, last: date
+) -> tuple[Replayed, ...]:
+    """The trades of the replay, after each was compared."""
     settings = Settings(_env_file=None)
     conninfo = await run_through(databases, pack, first, last)
     with psycopg.connect(conninfo) as connection:
@@ -147,3 +152,4 @@ async def assert_alike(databases: EmbeddedDatabases, pack: HistoryPack, first: d
     for key in set(run.trades) - traded:
         assert denied[key].denied_by in OF_THE_ACCOUNT
     assert run.open_ended >= len(open_now)
+    return trades

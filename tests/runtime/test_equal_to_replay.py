@@ -14,6 +14,7 @@ from app.runtime.founding import sessions_of
 from app.runtime.plan import due_slots
 from app.runtime.slots import REPLAYED, due_at
 from storage.models import (
+    AgentMeasurement,
     AgentMetric,
     Approval,
     Bar,
@@ -59,6 +60,7 @@ NAMED = {
     "client_order_id": "split_part(client_order_id, '-', 1)",
 }
 COMPARED = (
+    AgentMeasurement,
     AgentMetric,
     Approval,
     Bar,

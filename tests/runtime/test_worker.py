@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -22,7 +21,7 @@ from tests.runtime.stage import ADA, FIRST, Stage, open_stage, read
 from tests.storage import desk_builder as build
 from tests.storage.desk_builder import execute, writing
 
-SOON_S = 15.0
+SOON_S = 60.0  # a hang, not a slow machine
 STATES = "select status, count(*)::int from procrastinate.procrastinate_jobs group by 1 order by 1"
 
 
@@ -111,14 +110,14 @@ async def test_the_jobs_of_a_lane_are_done_one_by_one_in_their_order(database: s
     assert hands.at_once == 1
 
 
-async def test_the_next_job_of_a_lane_does_not_wait_for_the_worker_to_look_again(database: str) -> None:
+async def test_the_next_job_of_a_lane_does_not_wait_for_the_worker_to_look_again(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.runtime.worker.POLL_S", 10 * SOON_S)
     jobs = await defer(database, 3)
-    hands = Hands(0.05)
+    hands = Hands(0.3)  # the worker is through with looking when a job ends
     async with working(database, hands.carry_out):
-        await until(lambda: len(hands.done) == 1)
-        began = time.monotonic()
         await until(lambda: len(hands.done) == len(jobs))
-    assert time.monotonic() - began < 1.5
 
 
 @pytest.mark.usefixtures("eager")
@@ -232,7 +231,10 @@ async def test_a_worker_that_is_stopped_before_it_began_ends(database: str) -> N
     assert await present(database) == 0
 
 
-async def test_a_stop_asked_for_at_the_desk_ends_every_worker_that_runs(database: str) -> None:
+async def test_a_stop_asked_for_at_the_desk_ends_every_worker_that_runs(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.runtime.worker.SEEN_S", 0.1)
     with writing(database) as session:
         build.found_paper(session)
         session.add(build.leader())
@@ -246,9 +248,7 @@ async def test_a_stop_asked_for_at_the_desk_ends_every_worker_that_runs(database
         await until(lambda: _are_present(database, 2))
         with Desk(database) as desk:
             assert (await asyncio.to_thread(desk.stop_runtimes, operator=ADA)).accepted
-        asked = time.monotonic()
         await until(lambda: one.is_set() and other.is_set())
-        assert time.monotonic() - asked < 6.5
         await until(lambda: _are_present(database, 0))
         # An old wish is not meant for whoever starts after it.
         later = Hands()
@@ -277,28 +277,36 @@ async def test_a_worker_is_on_the_list_while_it_works_and_not_after(database: st
 
 async def test_a_worker_whose_connections_are_ended_works_on(database: str) -> None:
     identity = this_process("worker")
-    first = await defer(database, 1)
+    done = await defer(database, 1)
     hands = Hands()
     async with working(database, hands.carry_out, identity=identity):
-        await until(lambda: hands.done == first)
         await until(lambda: _are_present(database, 1))
         [(began,)] = await asyncio.to_thread(read, database, "select started_at from workers")
         for _ in range(2):
+            # A job that is cut off before the queue heard of its end is the leader's to give back.
+            await until(lambda: _have_succeeded(database, len(done)))
             assert await asyncio.to_thread(_end_connections, database, identity) > 0
-            expected = [*hands.done, *await defer(database, 1)]
-            await until(lambda expected=expected: hands.done == expected)  # type: ignore[misc]
-        await until(lambda: _are_present(database, 1))
+            done.extend(await defer(database, 1))
+        await until(lambda: _have_succeeded(database, len(done)))
+        assert hands.done == done
         assert await asyncio.to_thread(read, database, "select started_at from workers") == [(began,)]
     assert await present(database) == 0
 
 
+async def _have_succeeded(conninfo: str, count: int) -> bool:
+    return await states(conninfo) == {"succeeded": count}
+
+
 def _end_connections(conninfo: str, identity: Identity) -> int:
-    rows = read(
+    """How many there were; they are gone when this returns."""
+    ended = read(
         conninfo,
-        "select pg_terminate_backend(pid) from pg_stat_activity where application_name = %s",
+        "select pg_terminate_backend(pid, %s) from pg_stat_activity where application_name = %s",
+        int(SOON_S * 1000),
         identity.name,
     )
-    return len(rows)
+    assert all(gone for (gone,) in ended)
+    return len(ended)
 
 
 async def test_a_job_whose_worker_was_cut_off_is_carried_out_by_another(database: str) -> None:

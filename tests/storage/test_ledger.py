@@ -208,16 +208,15 @@ async def test_approvals_and_entries_of_a_session_come_best_rank_first(founded: 
         assert (await ledger.approval(found[0].id)).symbol == "BEST"
 
 
-async def test_the_last_and_the_highest_equity(founded: str) -> None:
+async def test_the_last_equity(founded: str) -> None:
     async with build.transaction(founded) as session:
         ledger = Ledger(session)
-        assert (await ledger.last_equity(), await ledger.peak_equity()) == (None, None)
+        assert await ledger.last_equity() is None
         for day, total in zip(SESSIONS, ("100000.00", "103000.50", "99000.00"), strict=False):
             ledger.mark(build.equity(day, total))
         last = await ledger.last_equity()
         assert last is not None
         assert (last.session, last.equity) == (SESSIONS[2], Decimal("99000.00"))
-        assert await ledger.peak_equity() == Decimal("103000.50")
 
 
 # -- any history ---------------------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ def founded(database: str) -> str:
 
 async def test_bars_are_stored_as_they_are_with_their_gaps(founded: str) -> None:
     async with build.transaction(founded) as session:
-        await AgentMemory(session).store_bars(build.bars("AAPL", ["160.25", None, "0.0001"]))
+        await AgentMemory(session).store_bars(build.stored_bars("AAPL", ["160.25", None, "0.0001"]))
     closes = scalar(founded, "select array_agg(close order by session) from bars where symbol = 'AAPL'")
     assert closes == [Decimal("160.2500"), None, Decimal("0.0001")]
     assert scalar(founded, "select sum(volume) from bars") == 3_000_000
@@ -36,11 +36,13 @@ async def test_bars_are_stored_as_they_are_with_their_gaps(founded: str) -> None
 
 async def test_a_bar_that_is_there_is_refused_and_nothing_of_the_batch_stays(founded: str) -> None:
     async with build.transaction(founded) as session:
-        await AgentMemory(session).store_bars(build.bars("AAPL", ["160"]))
+        await AgentMemory(session).store_bars(build.stored_bars("AAPL", ["160"]))
     with pytest.raises(psycopg.errors.UniqueViolation):
         async with build.transaction(founded) as session:
             memory = AgentMemory(session)
-            await memory.store_bars([*build.bars("MSFT", ["90", "91"]), *build.bars("AAPL", ["161"])])
+            await memory.store_bars(
+                [*build.stored_bars("MSFT", ["90", "91"]), *build.stored_bars("AAPL", ["161"])]
+            )
     assert scalar(founded, "select count(*) from bars") == 1
     assert scalar(founded, "select close from bars") == 160
 
@@ -116,13 +118,13 @@ async def test_a_setups_record_holds_only_what_was_closed_before_the_instant(fou
             session.add(left)
             session.flush()
             session.add(build.outcome(left, pnl, exit_time=CLOSE + timedelta(days=number)))
-    setup = SetupType.OVERSOLD_BOUNCE
+    cell = (SetupType.OVERSOLD_BOUNCE, Direction.BULL)
     async with build.transaction(founded) as session:
         memory = AgentMemory(session)
-        assert await memory.setup_record(setup, before=CLOSE) == (0, 0)
-        assert await memory.setup_record(setup, before=CLOSE + timedelta(microseconds=1)) == (1, 1)
-        assert await memory.setup_record(setup, before=CLOSE + timedelta(days=2)) == (2, 1)
-        assert await memory.setup_record(setup, before=CLOSE + timedelta(days=99)) == (4, 2)
+        assert await memory.trade_counts(before=CLOSE) == {}
+        assert await memory.trade_counts(before=CLOSE + timedelta(microseconds=1)) == {cell: (1, 1)}
+        assert await memory.trade_counts(before=CLOSE + timedelta(days=2)) == {cell: (2, 1)}
+        assert await memory.trade_counts(before=CLOSE + timedelta(days=99)) == {cell: (4, 2)}
 
 
 async def test_an_evenings_arguments_votes_and_approvals_are_kept_together(database: str) -> None:

@@ -21,7 +21,7 @@ from storage import schema
 from storage.desk import Desk
 from storage.embedded import EmbeddedServer
 from storage.errors import OperatorError
-from storage.models import Base, CorporateActionRow
+from storage.models import Base, CorporateActionRow, LadderReading
 from storage.records import (
     ActionKind,
     AgentName,
@@ -29,8 +29,10 @@ from storage.records import (
     DeskKind,
     Direction,
     ExitReason,
+    OperationKind,
     PositionState,
     Queue,
+    Rung,
     RunState,
     SetupType,
     Slot,
@@ -187,11 +189,23 @@ def test_a_desk_made_by_the_first_schema_keeps_every_row(history: str) -> None:
     fresh = {"late_s": 0, "attempts": 1, "worker": "", "epoch": None, "asked_by": None, "queued_at": None}
     assert all({name: run[name] for name in fresh} == fresh for run in new["runs"])
     assert {table for table in new if table not in old} == {
+        "agent_measurements",
         "agent_states",
+        "call_reservations",
         "corporate_actions",
+        "entitlements",
+        "ladder_readings",
         "leadership",
         "operations",
+        "quota_plans",
+        "quota_resets",
+        "rearms",
         "schedule",
+        "spend_limits",
+        "vendor_blocks",
+        "vendor_cache",
+        "vendor_calls",
+        "vendor_keys",
         "workers",
     }
     assert not any(new[table] for table in new if table not in old)
@@ -283,9 +297,46 @@ def test_the_second_schema_keeps_the_money_of_what_it_has_no_words_for(history: 
             ("oversold_bounce", "manual"),
             ("oversold_bounce", "take_profit"),
         ]
-    migrate(history, "upgrade", "0003")
+    migrate(history, "upgrade", "head")
     assert dump(history) == made
     assert scalar(history, "select count(*) from corporate_actions") == 0
+
+
+def test_a_desk_made_by_the_third_schema_keeps_every_row(history: str) -> None:
+    written = rows(history)
+    migrate(history, "downgrade", "0003")
+    old = rows(history)
+    assert old == narrowed(written, old)
+    schema.upgrade(history)
+    assert rows(history) == written
+    assert {(held["sold_shares"], held["sold_fees"]) for held in written["positions"]} == {(0, 0)}
+    assert {(close["unsettled"], close["settles_on"]) for close in written["equity"]} == {(0, None)}
+
+
+def test_the_third_schema_keeps_what_it_has_no_words_for_under_the_nearest(history: str) -> None:
+    made = dump(history)
+    with writing(history) as session:
+        session.add(build.operation("re-armed", CLOSE, kind=OperationKind.REARM))
+        session.add(LadderReading(session=SESSIONS[0], rung=Rung.HALT, drawdown=0.16, probation_left=0))
+    execute(history, "update trade_outcomes set exit_reason = 'earnings'")
+    migrate(history, "downgrade", "0003")
+    assert scalar(history, "select string_agg(kind, ' ') from operations") == "resume"
+    assert scalar(history, "select exit_reason from trade_outcomes") == "manual"
+    migrate(history, "upgrade", "head")
+    assert dump(history) == made
+
+
+def test_a_desk_made_before_consensus_was_kept_says_so(history: str) -> None:
+    written = rows(history)
+    migrate(history, "downgrade", "0004")
+    old = rows(history)
+    assert "agent_measurements" not in old
+    assert {"pooled", "dissent"}.isdisjoint(old["deliberations"][0])
+    assert old == narrowed(written, old)
+    schema.upgrade(history)
+    assert narrowed(rows(history), old) == old
+    (kept, *_) = rows(history)["deliberations"]
+    assert (kept["consensus"], kept["base_rate"], kept["dissent"]) == (None, None, [])
 
 
 @pytest.mark.parametrize("setup", SetupType)
@@ -380,3 +431,34 @@ def test_alembic_itself_goes_up_down_and_up_from_the_shell(shared_home: Path) ->
         assert len(made) > 200
         assert alembic("downgrade", "base") == []
         assert alembic("upgrade", "head") == made
+
+
+CALL = """
+    insert into llm_interactions (id, agent_name, input_context, model, tokens_used, input_tokens,
+        output_tokens, cache_write_tokens, cache_read_tokens, thinking_tokens, cost_usd, reserved_usd, state,
+        price_source, created_at)
+    values (gen_random_uuid(), 'news', '{}', 'm', 0, 0, 0, 0, 0, 0, %s, 0.02, %s, 'list', now())
+"""
+
+
+def test_calls_of_an_older_schema_count_their_worst_case_from_now_on(history: str) -> None:
+    migrate(history, "downgrade", "0003")
+    for state in ("reserved", "settled", "released", "uncertain"):
+        execute(history, CALL, Decimal("0.01"), state)
+    schema.upgrade(history)
+    with psycopg.connect(history) as connection:
+        counted = connection.execute("select state, cost_usd from llm_interactions").fetchall()
+    assert dict(counted) == {
+        "reserved": Decimal("0.02"),
+        "settled": Decimal("0.01"),
+        "released": 0,
+        "uncertain": Decimal("0.02"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("cost", "state"), [("-0.01", "settled"), ("0.01", "released"), ("0.01", "uncertain"), ("0", "reserved")]
+)
+def test_a_call_counts_for_what_its_state_says(history: str, cost: str, state: str) -> None:
+    with pytest.raises(psycopg.errors.CheckViolation, match="ck_llm_interactions_cost"):
+        execute(history, CALL, Decimal(cost), state)

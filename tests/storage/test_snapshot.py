@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import psycopg
 import pytest
@@ -12,7 +13,9 @@ from hypothesis import strategies as st
 
 from storage.desk import Desk
 from storage.memory import AgentMemory
+from storage.models import CorporateActionRow
 from storage.records import (
+    ActionKind,
     AgentName,
     ApprovalState,
     DeskKind,
@@ -124,7 +127,7 @@ def test_a_desk_just_founded_shows_itself_and_nothing_else(founded: str) -> None
     )
     assert taken.totals == TradeTotals(trades=0, wins=0, mean_r=None, max_drawdown=0.0, denials=())
     assert taken.quota is None
-    assert taken.spend == SpendRow(today_usd=Decimal(0), month_usd=Decimal(0), calls=0)
+    assert taken.spend == SpendRow(today_usd=Decimal(0), month_usd=Decimal(0), total_usd=Decimal(0), calls=0)
 
 
 def test_the_header_counts_the_days_done(founded: str) -> None:
@@ -199,6 +202,41 @@ def test_the_watchlist_is_the_last_screen_with_what_is_held_or_proposed(founded:
     assert (low.thesis, low.confidence, low.source, low.reasoning) == (None, None, "", "")
     assert (held.held, held.score) == (True, None)
     assert (proposed.held, proposed.close, proposed.change) == (False, 90.0, None)
+
+
+def split(day: date, value: str, symbol: str = "AAPL", **changes: Any) -> CorporateActionRow:
+    values: dict[str, Any] = {
+        "symbol": symbol,
+        "ex_date": day,
+        "kind": ActionKind.SPLIT,
+        "value": Decimal(value),
+        "source": "test",
+        "late": False,
+        "note": "not held",
+        "created_at": CLOSE,
+    }
+    return CorporateActionRow(**values | changes)
+
+
+def test_a_split_is_no_fall_on_the_watchlist(founded: str) -> None:
+    with writing(founded) as session:
+        session.add_all([build.screened(SESSIONS[0], "AAPL", "90"), build.run(SESSIONS[0], Slot.SCREEN)])
+        session.add_all(build.bars("AAPL", ["160", "168", "42.5", "42.5"]))
+        session.add_all(
+            [
+                split(SESSIONS[2], "4"),
+                split(SESSIONS[3], "1000"),  # absurd: refused wherever it is seen
+                split(SESSIONS[3], "2", "MSFT"),
+                split(SESSIONS[4], "2"),  # of a day whose bar is not there yet
+                split(SESSIONS[1], "0.50", kind=ActionKind.DIVIDEND),
+            ]
+        )
+    (apple,) = snapshot(founded).watch
+    assert (apple.close, apple.change) == (42.5, 0.0)
+    assert apple.closes == pytest.approx((40, 42, 42.5, 42.5))
+    execute(founded, "delete from bars where session = %s", SESSIONS[3])
+    (apple,) = snapshot(founded).watch
+    assert apple.change == pytest.approx(42.5 / 42 - 1)  # on the ex-date itself
 
 
 def test_a_watched_symbol_shows_its_last_closes_only(founded: str) -> None:
@@ -413,6 +451,8 @@ def test_equity_comes_oldest_first(founded: str) -> None:
         heat=0.0035,
         drawdown=0.0,
         day_return=0.001,
+        unsettled=Decimal(0),
+        settles_on=None,
     )
 
 
@@ -525,12 +565,19 @@ def test_spend_counts_today_and_this_month(founded: str) -> None:
             output_tokens, cache_write_tokens, cache_read_tokens, thinking_tokens, cost_usd, reserved_usd,
             state, price_source, created_at)
         values (gen_random_uuid(), 'research', '{}', 'm', 0, 0, 0, 0, 0, 0, %s, 0, 'settled', 'list',
-                date_trunc('month', now()) - %s::interval)
+                date_trunc('month', now(), 'UTC') - %s::interval)
     """
     execute(founded, call, Decimal("0.00000123"), "1 s")
-    execute(founded, call.replace("date_trunc('month', now())", "now()"), Decimal("0.25"), "0 s")
+    execute(founded, call.replace("date_trunc('month', now(), 'UTC')", "now()"), Decimal("0.25"), "0 s")
     spend = snapshot(founded).spend
-    assert spend == SpendRow(today_usd=Decimal("0.25"), month_usd=Decimal("0.25"), calls=2)
+    assert (spend.today_usd, spend.month_usd, spend.calls) == (Decimal("0.25"), Decimal("0.25"), 2)
+    assert spend.total_usd == Decimal("0.25000123")
+    assert spend.standing is None
+    assert [(row.agent, row.calls, row.month_usd) for row in spend.agents] == [
+        (AgentName.RESEARCH, 1, Decimal("0.25"))
+    ]
+    assert spend.last is not None
+    assert (spend.last.model, spend.last.price_source, spend.last.state) == ("m", "list", "settled")
 
 
 def test_the_next_snapshot_holds_what_was_committed_since(founded: str) -> None:

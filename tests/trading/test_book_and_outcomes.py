@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 
 from agents.market.bars import Bar
 from agents.trading.book import OpenPosition, mark
-from agents.trading.broker import ExitFill, exit_on_bar, exit_without_bar
+from agents.trading.broker import ExitFill, exit_on_bar, exit_without_bar, sale_before_earnings
 from agents.trading.costs import Costs
-from agents.trading.outcomes import STATE_SIZE, outcome, state_vector
+from agents.trading.limits import HoldAction
+from agents.trading.outcomes import STATE_SIZE, outcome, realised_by, state_vector
 from storage.records import ExitReason, to_cents
 from tests.trading.builders import CRASH, ENTRY, NO_COSTS, PULLBACK, bar, position
 
@@ -34,9 +35,11 @@ def test_surviving_a_bar_widens_the_excursions() -> None:
     assert (held.low_since, held.high_since, held.last_close) == (Decimal(98), Decimal(103), Decimal(101))
 
 
-def test_a_position_with_its_stop_above_the_entry_is_refused() -> None:
-    with pytest.raises(ValueError, match="stop below the entry of AAA"):
-        replace(position(), stop=Decimal(100))
+def test_a_position_whose_stops_are_out_of_order_is_refused() -> None:
+    with pytest.raises(ValueError, match="first stop below the entry of AAA"):
+        replace(position(), initial_stop=Decimal(100), stop=Decimal(100))
+    with pytest.raises(ValueError, match="stop of AAA not below its first one 96"):
+        replace(position(), stop=Decimal("95.99"))
 
 
 def test_a_stopped_trade_without_costs_loses_exactly_one_r() -> None:
@@ -70,6 +73,64 @@ def test_a_gap_through_the_stop_loses_more_than_one_r() -> None:
 def test_a_time_exit_has_lived_through_its_whole_bar() -> None:
     result = outcome(position(), exit_of(position(), bar(100, 105, 97, 102), NO_COSTS, sessions_held=10))
     assert (result.mae_r, result.mfe_r) == (-0.75, 1.25)
+
+
+def test_a_raised_stop_ends_the_trade_for_its_own_reason_and_moves_no_r() -> None:
+    raised = replace(position(), stop=Decimal(101))
+    assert [raised.heat, raised.initial_risk] == [0, 4]  # what the stop saves is no risk any more
+    fill = exit_of(raised, bar(103, 104, 100, 102), NO_COSTS)
+    assert (fill.reason, fill.price) == (ExitReason.REGIME_CHANGE, Decimal(101))
+    result = outcome(replace(raised, entry_fee=Decimal(0)), fill)
+    assert (result.pnl, result.r_multiple) == (Decimal("100.00"), 0.25)
+    assert exit_of(position(), bar(99, 99, 95, 95), NO_COSTS).reason is ExitReason.STOP_LOSS
+
+
+def test_a_position_is_sold_or_halved_at_the_close_before_earnings() -> None:
+    today = bar(101, 104, 99, 102)
+    whole = sale_before_earnings(position(shares=7), today, HoldAction.EXIT, NO_COSTS)
+    assert whole is not None
+    assert (whole.shares, whole.price, whole.reason) == (7, Decimal(102), ExitReason.EARNINGS)
+    assert [whole.low, whole.high] == [99, 104]
+    half = sale_before_earnings(position(shares=7), today, HoldAction.HALVE, NO_COSTS)
+    assert half is not None
+    assert half.shares == 4
+    last = sale_before_earnings(position(shares=1), today, HoldAction.HALVE, NO_COSTS)
+    assert last is not None
+    assert last.shares == 1  # half a share cannot be kept
+    assert sale_before_earnings(position(), today, HoldAction.KEEP, NO_COSTS) is None
+    assert sale_before_earnings(position(), None, HoldAction.EXIT, NO_COSTS) is None
+
+
+def test_a_halved_trade_is_one_trade_measured_on_all_it_bought() -> None:
+    start = replace(position(), entry_fee=Decimal(0))  # 100 at 100, one R is 400 dollars
+    part = sale_before_earnings(start, bar(101, 103, 99, 102), HoldAction.HALVE, NO_COSTS)
+    assert part is not None
+    realised = realised_by(start, part)
+    rest = start.without(part.shares, part.fee)
+    assert [realised, rest.shares, rest.sold_shares] == [100, 50, 50]
+    result = outcome(rest, exit_of(rest, bar(99, 99, 95, 95), NO_COSTS), realised=realised)
+    assert (result.pnl, result.r_multiple, result.return_pct) == (Decimal("-100.00"), -0.25, -0.01)
+
+
+@given(
+    st.integers(2, 5_000),
+    st.integers(961_000, 2_000_000),
+    st.floats(50, 150),
+    st.floats(50, 150),
+    st.integers(0, 500),
+)
+def test_what_a_halved_trade_made_is_to_the_cent_what_its_sales_brought(
+    shares: int, ticks: int, first: float, last: float, fee_cents: int
+) -> None:
+    costs = Costs(commission_usd=Decimal(fee_cents) / 100)
+    start = replace(position(shares=shares), entry_price=Decimal(ticks) / 10_000)
+    part = sale_before_earnings(start, bar(first, first, first, first), HoldAction.HALVE, costs)
+    assert part is not None
+    rest = start.without(part.shares, part.fee)
+    fill = exit_of(rest, bar(last, last, last, last), costs, sessions_held=99)
+    made = outcome(rest, fill, realised=realised_by(start, part))
+    cash = part.amount + fill.amount - start.cost - part.fee - fill.fee - start.entry_fee
+    assert (made.pnl, made.fees) == (cash, part.fee + fill.fee + start.entry_fee)
 
 
 PRICE = st.integers(5_000, 20_000).map(lambda n: n / 100)
@@ -117,7 +178,12 @@ def test_a_missing_reading_is_neutral_in_the_state_vector() -> None:
 @given(st.integers(1, 10_000), st.integers(100_001, 2_000_000), st.integers(0, 500))
 def test_a_profit_is_to_the_cent_what_the_cash_events_say(shares: int, ticks: int, fee_cents: int) -> None:
     """Entry prices have four decimals; what was paid was rounded to the cent."""
-    held = replace(position(shares=shares), entry_price=Decimal(ticks) / 10_000, stop=Decimal("5"))
+    held = replace(
+        position(shares=shares),
+        entry_price=Decimal(ticks) / 10_000,
+        stop=Decimal("5"),
+        initial_stop=Decimal("5"),
+    )
     fill = exit_of(held, bar(9.0, 9.5, 3.0, 4.0), Costs(commission_usd=Decimal(fee_cents) / 100))
     paid, received = to_cents(shares * held.entry_price), to_cents(shares * fill.price)
     assert outcome(held, fill).pnl == received - fill.fee - paid - held.entry_fee

@@ -128,7 +128,7 @@ def test_a_position_without_a_bar_is_held_even_past_its_time() -> None:
 
 
 def test_an_open_from_which_the_target_does_not_pay_for_the_risk_is_skipped() -> None:
-    tighter = Limits(min_reward_risk=1.5)
+    tighter = Limits(min_reward_risk=2.5)
     skip = fill_entry(terms(), bar(100, 102, 99, 101), candidate(), book(), tighter, COSTS)
     assert isinstance(skip, EntrySkip)
-    assert (skip.reason, skip.limit) == (SkipReason.LIMIT, "reward_risk")  # 5.95 to win, 4.05 to lose
+    assert (skip.reason, skip.limit) == (SkipReason.LIMIT, "reward_risk")  # 8.45 to win, 4.05 to lose

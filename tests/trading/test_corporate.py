@@ -127,7 +127,11 @@ def test_a_position_that_becomes_no_share_is_paid_out() -> None:
 
 def test_the_stop_stays_below_and_the_target_above_the_entry_at_the_smallest_prices() -> None:
     cheap = replace(
-        position(), entry_price=Decimal("0.0100"), stop=Decimal("0.0099"), target=Decimal("0.0101")
+        position(),
+        entry_price=Decimal("0.0100"),
+        stop=Decimal("0.0099"),
+        initial_stop=Decimal("0.0099"),
+        target=Decimal("0.0101"),
     )
     held = kept(applied(cheap, split("10")))
     assert (held.stop, held.entry_price, held.target) == (
@@ -158,7 +162,7 @@ def test_a_spin_off_pays_and_lowers_every_price() -> None:
         Decimal("100.99"),
     ]
     assert [held.low_since, held.high_since, held.last_close] == [Decimal("94.99")] * 3
-    assert result.stop_after(Decimal("94")) == Decimal("88.99")
+    assert held.initial_stop == held.stop
     assert applied(position(), dividend("5")).is_income
     assert applied(position(), dividend("97")).is_income  # no stop would be left above zero
 
@@ -191,7 +195,7 @@ def test_nobody_is_stopped_out_by_the_bookkeeping_of_a_spin_off(
     assert abs(worth) <= shares * TICK / 2 + Decimal("0.005")
     assert result.realised == result.cash - (result.cost_before - result.cost_after)
     assert (after.heat, after.target - after.stop) == (before.heat, before.target - before.stop)
-    assert result.stop_after(before.stop) == after.stop
+    assert after.initial_stop == after.stop
     opened = after.last_close * (10_000 + move) / 10_000
     ends = []
     for held, price in ((after, opened), (before, to_price(opened) + result.drop)):
@@ -361,6 +365,7 @@ def bought(shares: int, entry: Decimal, close: Decimal) -> OpenPosition:
         position(shares=shares),
         entry_price=entry,
         stop=to_price(entry * Decimal("0.95")),
+        initial_stop=to_price(entry * Decimal("0.95")),
         target=to_price(entry * Decimal("1.1")),
         low_since=min(entry, close),
         high_since=max(entry, close),
@@ -470,7 +475,7 @@ def test_all_cash_of_a_trade_is_its_profits_to_the_cent(
 
 def leaving(held: OpenPosition, price: Decimal) -> Any:
     """Sold at the close, at exactly `price`."""
-    free = replace(held, stop=TICK, target=Decimal(10) ** 9)
+    free = replace(held, stop=TICK, initial_stop=TICK, target=Decimal(10) ** 9)
     close = float(price)
     fill = exit_on_bar(
         free, bar(close, close, close, close), entered_today=False, sessions_held=99, costs=NO_COSTS

@@ -1,5 +1,5 @@
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import date
 from decimal import Decimal
 
@@ -13,6 +13,7 @@ from agents.trading.limits import (
     Denied,
     EarningsDate,
     EarningsStatus,
+    KellyCap,
     LadderState,
     Limits,
     Lock,
@@ -214,7 +215,6 @@ def test_what_is_risky_says_why(view: BookView, limits: Limits, reason: str) -> 
             candidate(earnings=EarningsDate(status=EarningsStatus.CONFIRMED, session=date(2024, 3, 13))),
             "earnings",
         ),
-        (candidate(kelly_risk=0.0), "risk_per_trade"),
     ],
 )
 def test_a_fact_of_the_symbol_can_deny_under_its_name(facts: Candidate, limit: str) -> None:
@@ -235,7 +235,7 @@ def test_a_fact_of_the_symbol_can_deny_under_its_name(facts: Candidate, limit: s
         ),  # SPY's worst night; 1,500 dollars at 10.5545 a share
         (candidate(worst_gap=None), "worst_gap", 14),  # the loss of everything
         (candidate(daily_volatility=None), "volatility_target", 3),
-        (candidate(kelly_risk=0.001), "risk_per_trade", 20),
+        (candidate(kelly=KellyCap(risk=0.001, trades=40)), "kelly", 20),
     ],
 )
 def test_a_fact_of_the_symbol_can_size_the_entry(facts: Candidate, limit: str, shares: int) -> None:
@@ -244,7 +244,26 @@ def test_a_fact_of_the_symbol_can_size_the_entry(facts: Candidate, limit: str, s
 
 
 def test_a_kelly_fraction_above_the_limit_widens_nothing() -> None:
-    assert sized(book(), facts=candidate(kelly_risk=0.04375)).shares == 100
+    trade = sized(book(), facts=candidate(kelly=KellyCap(risk=0.04375, trades=100)))
+    assert (trade.shares, trade.bound_by) == (100, "risk_per_trade")
+    assert check(trade, "kelly").limit == 0.04375
+    assert "kelly" not in [one.name for one in sized(book()).checks]  # no record yet
+
+
+def test_a_setup_without_an_edge_is_traded_at_the_floor_or_given_up() -> None:
+    facts = candidate(kelly=KellyCap(risk=0.0, trades=34))
+    trade = sized(book(), facts=facts)
+    assert (trade.bound_by, trade.max_risk) == ("kelly", Decimal("50.00"))  # 0.05% of equity
+    assert trade.notes == (
+        "no edge in 34 trades of the setup: the record allows 0.000% of equity, the floor is 0.05%",
+    )
+    given_up = denied(book(), Limits(kelly_floor=0), facts=facts)
+    assert (given_up.limit, given_up.reason) == ("kelly", "no edge in 34 trades of the setup")
+    assert [one.name for one in given_up.checks if not one.passed] == ["kelly"]
+    poor = denied(book(equity="9000"), facts=facts)
+    assert poor.reason == (
+        "kelly leaves 4.50 dollars (34 trades of the setup allow 0.000% of equity), one share needs 5.00"
+    )
 
 
 def test_the_sector_sizes_the_entry_and_those_without_one_share_one() -> None:
@@ -321,10 +340,25 @@ def test_a_fill_too_near_its_target_is_denied() -> None:
     def fill(limits: Limits) -> Sized | Denied:
         return recheck_at_fill(terms(), Decimal("100.50"), candidate(), book(), limits, NO_COSTS)
 
-    assert isinstance(fill(Limits()), Sized)  # 5.50 to win, 4.50 to lose
-    refused = fill(Limits(min_reward_risk=1.5))
+    assert isinstance(fill(Limits()), Sized)  # 8 to win, 4.50 to lose
+    refused = fill(Limits(min_reward_risk=2))
     assert isinstance(refused, Denied)
-    assert (refused.limit, refused.reason) == ("reward_risk", "the target is 1.22 times the risk, least 1.5")
+    assert (refused.limit, refused.reason) == ("reward_risk", "the target is 1.78 times the risk, least 2")
+
+
+def test_a_plan_is_measured_from_its_highest_entry() -> None:
+    assert check(sized(book()), "reward_risk").after == 1.5  # 101 to 108.50, stop 96
+    refused = denied(book(), Limits(min_reward_risk=1.6))
+    assert (refused.limit, refused.reason) == ("reward_risk", "the target is 1.50 times the risk, least 1.6")
+
+
+@pytest.mark.parametrize("stop", ["101", "102", "0", "-5"])
+def test_an_inverted_or_negative_stop_is_refused(stop: str) -> None:
+    with pytest.raises(ValueError, match="expected an entry above a stop above zero"):
+        size_entry(replace(plan(), stop=Decimal(stop)), candidate(), book(), Limits(), COSTS)
+    with pytest.raises(ValueError, match="expected an entry above a stop above zero"):
+        upside_down = replace(terms(), stop=Decimal(stop))
+        recheck_at_fill(upside_down, Decimal(101), candidate(), book(), Limits(), COSTS)
 
 
 def test_the_facts_of_another_symbol_or_session_are_a_bug_of_the_caller() -> None:

@@ -21,6 +21,7 @@ def is_tighter_or_equal(name: str, one: Any, other: Any) -> bool:
 def test_the_defaults_are_the_rules_on_the_page() -> None:
     assert Limits().in_force() == {
         "risk_per_trade": 0.005,
+        "kelly_floor": 0.0005,
         "heat": 0.06,
         "heat_adjusted": 0.04,
         "volatility_target": 0.004,
@@ -37,7 +38,7 @@ def test_the_defaults_are_the_rules_on_the_page() -> None:
         "ladder_stop": 0.12,
         "ladder_halt": 0.15,
         "probation_trades": 20.0,
-        "min_reward_risk": 1.0,
+        "min_reward_risk": 1.5,
         "earnings_sessions": 3.0,
         "earnings_margin": 2.0,
         "earnings_unknown_scale": 0.5,

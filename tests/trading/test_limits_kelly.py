@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.trading.limits import TrackRecord, kelly_risk, record_of
+from agents.trading.limits import KellyCap, TrackRecord, kelly_cap, record_of
 from agents.trading.limits.kelly import SHARE, growth_share, kelly, shrinkage
 
 
@@ -29,21 +29,27 @@ def test_the_shrinkage_of_a_sharpe_ratio() -> None:
 
 
 def test_the_risk_a_record_allows() -> None:
-    assert kelly_risk(record()) == pytest.approx(0.8 * 0.04375)
-    assert kelly_risk(record(trades=29)) is None
-    assert kelly_risk(None) is None
-    assert kelly_risk(record(win_rate=0.4)) == 0.0  # no edge
-    assert kelly_risk(record(sharpe=-0.2)) == 0.0  # the square of a loss is no evidence of an edge
-    assert kelly_risk(record(payoff=0.0)) == 0.0
+    allowed = kelly_cap(record())
+    assert allowed is not None
+    assert allowed.risk == pytest.approx(0.8 * 0.04375)
+    assert allowed.trades == 100
+    assert kelly_cap(record(trades=29)) is None
+    assert kelly_cap(None) is None
+    nothing = KellyCap(risk=0.0, trades=100)
+    assert kelly_cap(record(win_rate=0.4)) == nothing  # no edge
+    assert kelly_cap(record(sharpe=-0.2)) == nothing  # the square of a loss is no evidence of an edge
+    assert kelly_cap(record(payoff=0.0)) == nothing
+    with pytest.raises(ValueError, match="risk from zero on"):
+        KellyCap(risk=float("nan"), trades=30)
 
 
 @given(st.integers(30, 5_000), st.floats(0, 1), st.floats(0, 20), st.floats(-2, 2))
 def test_no_record_allows_more_than_a_quarter_of_kelly(
     trades: int, win_rate: float, payoff: float, sharpe: float
 ) -> None:
-    allowed = kelly_risk(record(trades, win_rate, payoff, sharpe))
+    allowed = kelly_cap(record(trades, win_rate, payoff, sharpe))
     assert allowed is not None
-    assert 0 <= allowed <= SHARE
+    assert 0 <= allowed.risk <= SHARE
 
 
 def test_a_record_from_results_in_r() -> None:
@@ -55,10 +61,12 @@ def test_a_record_from_results_in_r() -> None:
     assert record_of([1.0, 1.0]) is None
     losing = record_of([-1.0, -0.5] * 20)
     assert losing is not None
-    assert (losing.payoff, kelly_risk(losing)) == (0.0, 0.0)
+    assert (losing.payoff, kelly_cap(losing)) == (0.0, KellyCap(risk=0.0, trades=40))
     winning = record_of([1.0, 0.5] * 20)
     assert winning is not None
-    assert 0 < (kelly_risk(winning) or 0) <= 0.25
+    allowed = kelly_cap(winning)
+    assert allowed is not None
+    assert 0 < allowed.risk <= 0.25
 
 
 @pytest.mark.parametrize(("win_rate", "payoff"), [(-0.1, 1.0), (1.1, 1.0), (0.5, 0.0), (float("nan"), 1.0)])

@@ -13,11 +13,10 @@ from agents.trading.limits import (
     LadderState,
     Limits,
     Rearm,
-    Rung,
     ladder_state,
     time_weighted,
 )
-from storage.records import ExitReason
+from storage.records import ExitReason, Rung
 
 START = date(2024, 1, 2)
 

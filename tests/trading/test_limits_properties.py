@@ -16,6 +16,7 @@ from agents.trading.limits import (
     Denied,
     EarningsDate,
     EarningsStatus,
+    KellyCap,
     LadderState,
     Limits,
     Sized,
@@ -76,7 +77,7 @@ def facts(draw: st.DrawFn, symbol: str = "AAA") -> Candidate:
                 ]
             )
         ),
-        kelly_risk=draw(st.none() | st.floats(0, 0.05)),
+        kelly=draw(st.none() | st.builds(KellyCap, risk=st.floats(0, 0.05), trades=st.just(30))),
     )
 
 
@@ -148,6 +149,8 @@ def test_no_sequence_of_proposals_and_fills_breaks_a_limit(
         else:
             view = view.reserve(made.symbol, scaled.cost, scaled.max_risk, sector=known.sector)
         assert scaled.max_risk <= equity * _exact(limits.risk_per_trade)
+        if known.kelly is not None:
+            assert scaled.max_risk <= equity * max(_exact(known.kelly.risk), _exact(limits.kelly_floor))
         assert view.heat_usd <= equity * _exact(limits.heat)
         assert adjusted_heat(view.risks, correlations) <= equity * _exact(limits.heat_adjusted)
         # a reservation counts with its commission, which the check at its own sizing leaves out

@@ -31,6 +31,7 @@ PARAMETERS = st.builds(
     entry_band_atr=st.floats(0.1, 1.0),
     stop_atr=st.floats(1, 4),
     target_r=st.floats(1, 4),
+    min_reward_risk=st.floats(1, 4),
     max_hold=st.integers(2, 30),
 )
 MOMENTUM = st.builds(
@@ -88,10 +89,13 @@ def breakout(readings: Technicals, **changed: float) -> SetupPlan | NoSetup:
 def test_the_prices_are_multiples_of_the_average_true_range_from_the_close() -> None:
     made = plan()
     assert (made.min_entry, made.max_entry) == (Decimal(99), Decimal(101))
-    assert (made.stop, made.target) == (Decimal(96), Decimal(106))
+    assert (made.stop, made.target) == (Decimal(96), Decimal("108.5"))  # 1.5 R from the close would be 106
     assert (made.max_hold, made.session) == (10, PULLBACK.session)
     assert made.conviction == 0.605  # 0.5 + 0.5 x (38 - 30) / 38
-    assert made.reward_risk == 1  # (106 - 101) / (101 - 96)
+    assert made.reward_risk == Decimal("1.5")  # (108.5 - 101) / (101 - 96)
+    far = plan_oversold_bounce("AAA", PULLBACK, OversoldBounceParameters(target_r=3))
+    assert isinstance(far, SetupPlan)
+    assert far.target == 112  # far enough as it is
 
 
 @pytest.mark.parametrize(
@@ -121,18 +125,14 @@ def test_a_band_as_wide_as_the_stop_still_enters_above_the_stop() -> None:
     assert made.min_entry == made.stop + Decimal("0.0001")
 
 
-def test_a_target_inside_the_band_is_no_setup() -> None:
-    tight = OversoldBounceParameters(entry_band_atr=1, stop_atr=1, target_r=1)
-    assert isinstance(plan_oversold_bounce("AAA", PULLBACK, tight), NoSetup)
-
-
 @given(PARAMETERS, st.floats(0.001, 5000), st.floats(0.00001, 1000), st.floats(0, 100))
 def test_a_plan_is_always_in_order(
     parameters: OversoldBounceParameters, close: float, atr: float, rsi: float
 ) -> None:
     made = plan_oversold_bounce("AAA", replace(PULLBACK, close=close, atr14=atr, rsi14=rsi), parameters)
     if isinstance(made, SetupPlan):
-        assert 0 < made.stop < made.min_entry <= made.max_entry < made.target
+        assert in_order(made)
+        assert gives(made, parameters.min_reward_risk)
         assert rsi <= parameters.rsi_max
 
 

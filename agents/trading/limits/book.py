@@ -6,6 +6,7 @@ from decimal import Decimal
 from math import isfinite
 
 from agents.trading.limits.earnings import EarningsDate
+from agents.trading.limits.kelly import KellyCap
 from agents.trading.limits.ladder import LadderState
 from agents.trading.limits.portfolio import Correlations, Exposure
 from agents.trading.limits.protections import Lock
@@ -27,10 +28,10 @@ class Candidate:
     worst_gap: float | None  # largest fall from a close to the next open in two years, fraction, from 0 on
     daily_volatility: float | None  # standard deviation of the daily returns, fraction
     earnings: EarningsDate
-    kelly_risk: float | None = None  # see kelly.py, fraction of equity; None until there are outcomes
+    kelly: KellyCap | None = None  # of the setup it shows; None until there are outcomes
 
     def __post_init__(self) -> None:
-        for name in ("adv_shares", "worst_gap", "daily_volatility", "kelly_risk"):
+        for name in ("adv_shares", "worst_gap", "daily_volatility"):
             value = getattr(self, name)
             if value is not None and not (isfinite(value) and value >= 0):
                 raise ValueError(f"expected {name} of {self.symbol} from zero on, was {value}")

@@ -8,12 +8,12 @@ from agents.trading.costs import Costs, ceil_to_cents
 from agents.trading.limits.book import BookView, Candidate
 from agents.trading.limits.config import Limits, MarginMode, exact
 from agents.trading.limits.earnings import EarningsStatus, sessions_to_wait
-from agents.trading.limits.ladder import Rung
 from agents.trading.limits.portfolio import UNKNOWN_SECTOR, adjusted_heat, adjusted_room, in_sector, nearest
-from storage.records import LimitCheck
+from storage.records import LimitCheck, Rung
 
 # What sizes a trade, in the order in which equals are named.
 RISK_PER_TRADE = "risk_per_trade"
+KELLY = "kelly"
 VOLATILITY = "volatility_target"
 WORST_GAP = "worst_gap"
 ADV = "adv"
@@ -73,10 +73,10 @@ class Asked:
         return self.price * _rounded_up(self.candidate.worst_gap)
 
     @property
-    def risk_limit(self) -> float:
-        """The fraction of equity that this trade may risk: the limit, or less where its record says less."""
-        kelly = self.candidate.kelly_risk
-        return self.limits.risk_per_trade if kelly is None else min(self.limits.risk_per_trade, kelly)
+    def kelly_limit(self) -> float | None:
+        """The fraction of equity that the record of its setup lets this trade risk; None without a record."""
+        kelly = self.candidate.kelly
+        return None if kelly is None else max(kelly.risk, self.limits.kelly_floor)
 
     @property
     def waits_for_cash(self) -> bool:
@@ -109,7 +109,7 @@ def rooms(asked: Asked) -> dict[str, Room]:
     )
     sector = in_sector(book.exposures, candidate.sector)
     left = {
-        RISK_PER_TRADE: Room(equity * exact(asked.risk_limit), per_share),
+        RISK_PER_TRADE: Room(equity * exact(limits.risk_per_trade), per_share),
         VOLATILITY: Room(equity * exact(limits.volatility_target), asked.move_per_share),
         WORST_GAP: Room(equity * exact(limits.worst_gap), asked.gap_per_share),
         ADV: Room((candidate.adv_shares or 0) * exact(limits.adv_share), Decimal(1), "shares"),
@@ -118,6 +118,8 @@ def rooms(asked: Asked) -> dict[str, Room]:
         SECTOR: Room(equity * exact(limits.sector) - sector, asked.price),
         CASH: Room(book.cash - asked.cash_floor - asked.costs.commission_usd, asked.price),
     }
+    if asked.kelly_limit is not None:
+        left[KELLY] = Room(equity * exact(asked.kelly_limit), per_share)
     if asked.waits_for_cash:
         left[SETTLED_CASH] = Room(book.settled - asked.costs.commission_usd, asked.price)
     return {name: room for name, room in left.items() if room.share > 0}
@@ -201,6 +203,12 @@ def scale_and_notes(asked: Asked) -> tuple[Decimal, tuple[str, ...]]:
         notes.append(f"size times {limits.earnings_unknown_scale:g}: the next earnings date is unknown")
     if candidate.earnings.status is EarningsStatus.NOT_SIMULATED:
         notes.append("earnings are not simulated")
+    if candidate.kelly is not None and candidate.kelly.risk < limits.kelly_floor:
+        edge = "little" if candidate.kelly.risk else "no"
+        notes.append(
+            f"{edge} edge in {candidate.kelly.trades} trades of the setup: the record allows "
+            f"{candidate.kelly.risk:.3%} of equity, the floor is {limits.kelly_floor:.2%}"
+        )
     if candidate.worst_gap is None:
         notes.append("the worst gap is unknown and counts as a total loss")
     if candidate.daily_volatility is None:
@@ -261,7 +269,7 @@ def _sizing_checks(asked: Asked, shares: int) -> list[LimitCheck]:
             adjusted_heat(with_it, book.correlations),
         )
     result = [
-        of_equity(RISK_PER_TRADE, asked.risk_limit, none, risk),
+        of_equity(RISK_PER_TRADE, limits.risk_per_trade, none, risk),
         of_equity(VOLATILITY, limits.volatility_target, none, ceil_to_cents(shares * asked.move_per_share)),
         of_equity(WORST_GAP, limits.worst_gap, none, ceil_to_cents(shares * asked.gap_per_share)),
         LimitCheck(
@@ -275,6 +283,8 @@ def _sizing_checks(asked: Asked, shares: int) -> list[LimitCheck]:
         of_equity(SECTOR, limits.sector, sector, sector + value),
         dollars(CASH, asked.cash_floor, book.cash),
     ]
+    if asked.kelly_limit is not None:
+        result.insert(1, of_equity(KELLY, asked.kelly_limit, none, risk))
     if asked.waits_for_cash:
         result.append(dollars(SETTLED_CASH, none, book.settled))
     return result

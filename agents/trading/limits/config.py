@@ -41,6 +41,13 @@ class Limits(BaseModel):
     risk_per_trade: float = Field(
         0.005, gt=0, le=0.0075, description="Most that one trade may lose at its stop, fraction of equity"
     )
+    kelly_floor: float = Field(
+        0.0005,
+        ge=0,
+        le=0.001,
+        description="What a trade may risk where a quarter of Kelly over its setup's record of 30 outcomes "
+        "or more says less, so that the setup can still prove itself; 0 gives it up, fraction of equity",
+    )
     heat: float = Field(
         0.06, gt=0, le=0.06, description="Most that all open and reserved trades may lose, fraction of equity"
     )
@@ -107,10 +114,10 @@ class Limits(BaseModel):
         20, ge=20, le=200, description="Trades closed at quarter size after the desk is re-armed"
     )
     min_reward_risk: float = Field(
-        1.0,
+        1.5,
         ge=1,
         le=4,
-        description="Least target minus price over price minus stop, at the close and at the fill",
+        description="Least target minus price over price minus stop, at the highest entry and at the fill",
     )
     earnings_sessions: int = Field(
         3, ge=3, le=20, description="Sessions before known earnings, and their own, without an entry"

@@ -8,6 +8,9 @@ from agents.market.calendar import sessions_between
 from agents.trading.limits.config import EarningsHold, Limits
 from storage.records import DeskKind
 
+# Companies report about 63 sessions apart, and an estimated date moves by days.
+SAME_ANNOUNCEMENT = 20
+
 
 class EarningsStatus(StrEnum):
     """How well the next date is known."""
@@ -82,6 +85,13 @@ def held_into_earnings(
     if limits.earnings_hold is EarningsHold.EXIT_BEFORE:
         return HoldAction.EXIT
     return HoldAction.KEEP if halved else HoldAction.HALVE
+
+
+def halved_for(earnings: EarningsDate, sold: date | None) -> bool:
+    """Whether a part sold on the session `sold` was sold for this announcement and not for an earlier one."""
+    if sold is None or earnings.session is None:
+        return False
+    return abs(sessions_between(sold, earnings.session)) <= SAME_ANNOUNCEMENT
 
 
 def _margin(earnings: EarningsDate, limits: Limits) -> int:

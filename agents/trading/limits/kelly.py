@@ -2,11 +2,14 @@
 
 Kelly (1956); the quarter keeps 2c - c^2 = 44% of the growth for a sixteenth of the variance. The shrinkage is
 SR^2 T / (SR^2 T + 1) over T trades with a Sharpe ratio of SR a trade.
+
+A record without an edge allows nothing by itself. Whether the setup is then given up or traded at a floor, so
+that it can still prove itself, is the limit `kelly_floor`.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import inf
+from math import inf, isfinite
 from statistics import fmean, stdev
 
 SHARE = 0.25  # of Kelly
@@ -21,6 +24,18 @@ class TrackRecord:
     win_rate: float  # fraction
     payoff: float
     sharpe: float  # a trade
+
+
+@dataclass(frozen=True, kw_only=True)
+class KellyCap:
+    """What a record allows one trade to risk: `risk` is a fraction of equity, 0 without an edge."""
+
+    risk: float
+    trades: int  # outcomes it stands on
+
+    def __post_init__(self) -> None:
+        if not (isfinite(self.risk) and self.risk >= 0):
+            raise ValueError(f"expected a risk from zero on, was {self.risk}")
 
 
 def record_of(results: Sequence[float]) -> TrackRecord | None:
@@ -62,11 +77,14 @@ def shrinkage(sharpe: float, trades: int) -> float:
     return evidence / (evidence + 1)
 
 
-def kelly_risk(record: TrackRecord | None) -> float | None:
-    """The most that one trade should risk, fraction of equity; 0 without an edge, None below 30 outcomes."""
+def kelly_cap(record: TrackRecord | None) -> KellyCap | None:
+    """The most that one trade should risk by its record; None below 30 outcomes."""
     if record is None or record.trades < TRADES:
         return None
     if record.payoff <= 0 or record.sharpe <= 0:
-        return 0.0
+        return KellyCap(risk=0.0, trades=record.trades)
     edge = max(kelly(record.win_rate, record.payoff), 0.0)
-    return SHARE * shrinkage(record.sharpe, record.trades) * edge
+    return KellyCap(
+        risk=SHARE * shrinkage(record.sharpe, record.trades) * edge,
+        trades=record.trades,
+    )

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal, localcontext
-from enum import StrEnum
 
 from agents.trading.limits.config import Limits, exact
 from agents.trading.limits.trades import ClosedTrade
+from storage.records import Rung
 
 PROBATION_SCALE = Decimal("0.25")
 
@@ -18,16 +18,6 @@ PROBATION_SCALE = Decimal("0.25")
 _INDEX_DECIMALS = 18
 _DRAWDOWN_DECIMALS = 12
 _DIGITS = 50  # while reckoning the index
-
-
-class Rung(StrEnum):
-    """Where the account stands, best first."""
-
-    FULL = "full"
-    HALF = "half"
-    QUARTER = "quarter"
-    NO_ENTRIES = "no entries"
-    HALT = "halt"
 
 
 SCALES = {

@@ -14,7 +14,7 @@ from agents.market.calendar import add_sessions, sessions_between
 from agents.trading.limits.trades import ClosedTrade
 from storage.records import ExitReason
 
-STOPS = frozenset({ExitReason.STOP_LOSS, ExitReason.TRAILING_STOP})
+STOPS = frozenset({ExitReason.STOP_LOSS, ExitReason.TRAILING_STOP, ExitReason.REGIME_CHANGE})
 
 
 class StoplossGuard(BaseModel):

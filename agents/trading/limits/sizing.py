@@ -7,6 +7,7 @@ from agents.trading.costs import Costs, ceil_to_cents
 from agents.trading.limits.book import BookView, Candidate
 from agents.trading.limits.checks import (
     ADV,
+    KELLY,
     RISK_PER_TRADE,
     Asked,
     Room,
@@ -54,9 +55,8 @@ def size_entry(
     """The most whole shares every limit allows if the entry fills at `max_entry` and the stop holds.
 
     `risk_scale` multiplies the shares after all limits, together with the drawdown ladder's scale and that of
-    unknown earnings, so half is half whichever limit bound. Reward and risk are measured here from the price
-    of the band nearest the signal's close, at the fill from the price paid: a default bounce aims at 1.5 R
-    from the close, which is 1.0 at the highest entry. ValueError unless the scale lies in (0, 1] and the
+    unknown earnings, so half is half whichever limit bound. Reward and risk are measured here from the
+    highest entry, at the fill from the price paid. ValueError unless the scale lies in (0, 1] and the
     candidate is the plan's symbol.
     """
     if not 0 < risk_scale <= 1:
@@ -67,7 +67,7 @@ def size_entry(
         candidate=candidate,
         price=plan.max_entry,
         stop=plan.stop,
-        reward_risk=_reward_risk(plan.target, _nearest_to_close(plan), plan.stop),
+        reward_risk=_reward_risk(plan.target, plan.max_entry, plan.stop),
         book=book,
         limits=limits,
         costs=costs,
@@ -144,8 +144,11 @@ def _size(
 
 def _no_room(asked: Asked, binding: str, room: Room, scale: Decimal) -> str:
     left = f"{binding} leaves {max(room.left, Decimal(0)):.2f} {room.unit}"
-    if binding == RISK_PER_TRADE and asked.risk_limit < asked.limits.risk_per_trade:
-        left += f" (its record allows {asked.risk_limit:.2%} of equity)"
+    kelly = asked.candidate.kelly
+    if binding == KELLY and kelly is not None:
+        if not asked.kelly_limit:
+            return f"no edge in {kelly.trades} trades of the setup"
+        left += f" ({kelly.trades} trades of the setup allow {kelly.risk:.3%} of equity)"
     if _whole(room.left, room.share) < 1:
         return f"{left}, one share needs {room.needs()}"
     return f"{left}, {scale:.0%} of what they carry is less than one share"
@@ -155,10 +158,6 @@ def _whole(room: Decimal, unit: Decimal) -> int:
     """The most shares whose amount still fits after it has been rounded up to the cent."""
     cents = room.quantize(Decimal("0.01"), rounding=ROUND_FLOOR)
     return max(int(cents // unit), 0)
-
-
-def _nearest_to_close(plan: SetupPlan) -> Decimal:
-    return min(max(plan.close, plan.min_entry), plan.max_entry)
 
 
 def _reward_risk(target: Decimal, price: Decimal, stop: Decimal) -> Decimal:

@@ -14,10 +14,6 @@ def plan_oversold_bounce(
     The band keeps the fill near the prices the risk was sized on: an open above it has already bounced, one
     below it is falling further. Anything that would leave the prices out of order is no setup.
 
-    There is no least reward over risk at the highest entry, only a target above it: the target is short by
-    design (1.5 R from the close by default, which is 1.0 from the top of the band), and lifting it would make
-    this another setup.
-
     Conviction: 0.5 at the highest RSI allowed, up to 1 at an RSI of zero.
     """
     found = sound({"close": technicals.close, "RSI(14)": technicals.rsi14, "ATR(14)": technicals.atr14})

@@ -18,8 +18,7 @@ def plan_breakout(symbol: str, technicals: Technicals, parameters: BreakoutParam
     no wider than a number of ATR(14), and not already far above the level.
 
     The stop lies under the level, where the breakout has failed, but never farther from the close than
-    `stop_atr`. The target is a multiple of the distance from close to stop, lifted where it would give less
-    than `min_reward_risk` at the highest entry.
+    `stop_atr`. The target is a multiple of the distance from close to stop.
 
     Conviction: 0.5 where every condition is only just met; up to 1 for, in equal parts, twice the volume
     needed, a base of no width, and a close right at the level.
@@ -60,7 +59,6 @@ def plan_breakout(symbol: str, technicals: Technicals, parameters: BreakoutParam
                 f"on {volume:.1f} times its usual volume"
             ),
             parameters=parameters,
-            least_reward_risk=parameters.min_reward_risk,
         )
     )
 

@@ -11,7 +11,7 @@ def plan_momentum(symbol: str, technicals: Technicals, parameters: MomentumParam
     while it rests: RSI(14) in the middle of its range and the close not far above SMA20.
 
     Stop and band are multiples of ATR(14) from the close, the target is a multiple of the distance to the
-    stop, lifted where it would give less than `min_reward_risk` at the highest entry.
+    stop.
 
     Conviction: 0.5 where every condition is only just met; up to 1 for, in equal parts, twice the return
     needed, a close at the 52-week high, and an RSI at the lower bound.
@@ -53,7 +53,6 @@ def plan_momentum(symbol: str, technicals: Technicals, parameters: MomentumParam
             ),
             signal=f"in an uptrend {fall:.1%} under its 52-week high, resting at RSI(14) {rsi:.1f}",
             parameters=parameters,
-            least_reward_risk=parameters.min_reward_risk,
         )
     )
 

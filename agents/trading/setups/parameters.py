@@ -29,6 +29,12 @@ class OversoldBounceParameters(BaseModel):
     target_r: float = Field(
         1.5, ge=1, le=4, description="Target above the signal's close, multiples of close minus stop"
     )
+    min_reward_risk: float = Field(
+        1.5,
+        ge=1,
+        le=4,
+        description="Least reward over risk at the highest entry; the target is lifted to give it",
+    )
     max_hold: int = Field(10, ge=2, le=30, description="Sessions after the entry session until the time exit")
 
 

@@ -58,8 +58,7 @@ class NoSetup:
 class Seen:
     """A setup that shows, before its prices are known; dollars a share.
 
-    `risk` is the distance of the stop below the close. `least_reward_risk`, where there is one, is what the
-    target must give at the highest entry.
+    `risk` is the distance of the stop below the close.
     """
 
     symbol: str
@@ -71,21 +70,22 @@ class Seen:
     conviction: float
     signal: str
     parameters: Parameters
-    least_reward_risk: float | None = None
 
 
 def priced(seen: Seen) -> SetupPlan | NoSetup:
     """The plan of a setup that shows; what would leave the prices out of order is no setup.
 
     The band keeps the fill near the prices the risk was sized on, and above the stop whatever the parameters.
+    The target is lifted where it would give less than `min_reward_risk` at the highest entry.
     """
     parameters = seen.parameters
     band = parameters.entry_band_atr * seen.atr
     stop, max_entry = to_price(seen.close - seen.risk), to_price(seen.close + band)
-    target = to_price(seen.close + parameters.target_r * seen.risk)
-    if seen.least_reward_risk is not None:
-        least = max_entry + Decimal(str(seen.least_reward_risk)) * (max_entry - stop)
-        target = max(target, least.quantize(TICK, rounding=ROUND_CEILING))
+    least = max_entry + Decimal(str(parameters.min_reward_risk)) * (max_entry - stop)
+    target = max(
+        to_price(seen.close + parameters.target_r * seen.risk),
+        least.quantize(TICK, rounding=ROUND_CEILING),
+    )
     plan = SetupPlan(
         symbol=seen.symbol,
         setup_type=seen.setup_type,

@@ -10,7 +10,7 @@ from app.console.figures import percent, price, utc
 from app.console.layout import PaneId
 from app.console.panes.base import TablePane
 from app.console.state import View
-from app.console.text import Line, Piece, Tone, line, outside
+from app.console.text import Line, Piece, Tone, line, outside, paragraph
 from app.console.widgets.table import Column, Row
 
 if TYPE_CHECKING:
@@ -86,12 +86,17 @@ class ApprovalsPane(TablePane):
             )
 
     def nothing(self, view: View) -> list[Line]:
-        return self.missing(
+        lines = self.missing(
             view,
             "nothing waits for a verdict",
             "deliberate",
             "proposals arrive after a session's close, when the desk has deliberated",
         )
+        evening = view.state.snapshot.evening if view.state.snapshot else None
+        if evening is None:
+            return lines
+        why = f"{evening.session}: {evening.funnel.sentence} (w opens it)"
+        return [*lines, *paragraph(why, max(self.body.room - 1, 24), indent=1, tone=Tone.MUTED)]
 
     def facts(self, view: View) -> str:
         snapshot = view.state.snapshot

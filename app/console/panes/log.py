@@ -21,8 +21,20 @@ if TYPE_CHECKING:
     from storage.snapshot import DeskHeader, OperationRow, RunRow
 
 UNFINISHED = {"running": 1, "queued": 0}  # what is not over stands above everything that is
-KINDS = {"led": "leads", "stepped_down": "left", "fault": "! fault", "rescued": "! rescued"}
-KIND_TONES = {"fault": Tone.BAD, "rescued": Tone.WARN, "stop": Tone.WARN, "pause": Tone.WARN}
+KINDS = {
+    "led": "leads",
+    "stepped_down": "left",
+    "fault": "! fault",
+    "rescued": "! rescued",
+    "rearm": "re-armed",
+}
+KIND_TONES = {
+    "fault": Tone.BAD,
+    "rescued": Tone.WARN,
+    "stop": Tone.WARN,
+    "pause": Tone.WARN,
+    "rearm": Tone.WARN,
+}
 
 
 def run_key(run: RunRow) -> str:

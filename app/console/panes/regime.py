@@ -14,7 +14,7 @@ from app.console.text import Line, Piece, Tone, labelled, line, outside, paragra
 from storage.plain import clean
 
 if TYPE_CHECKING:
-    from storage.snapshot import DeskSnapshot, RegimeRow
+    from storage.snapshot import DeskSnapshot, EquityRow, RegimeRow
 
 DIRECTION_TONES = {"BULL": Tone.GOOD, "BEAR": Tone.BAD, "SIDEWAYS": Tone.WARN}
 BAND = 10  # cells on each side of the average
@@ -111,7 +111,9 @@ class RegimePane(LinesPane):
                 percent(abs(last.drawdown), 1),
                 Piece(f" worst {percent(worst, 1)}", Tone.MUTED),
             ),
-            labelled("cash", money(last.cash)),
+            *_ladder(snapshot, width),
+            labelled("cash", money(last.settled), Piece(" settled", Tone.MUTED)),
+            *_unsettled(last),
             labelled("heat", percent(last.heat), Piece(" at the stops", Tone.MUTED)),
             line(Piece(sparkline(values, width, glyphs.spark), Tone.ACCENT)),
             line(
@@ -120,3 +122,20 @@ class RegimePane(LinesPane):
                 Piece(f"{last.session}", Tone.MUTED),
             ),
         ]
+
+
+def _ladder(snapshot: DeskSnapshot, width: int) -> list[Line]:
+    """Where the drawdown ladder stands, once it has been marked."""
+    ladder = snapshot.ladder
+    if ladder is None:
+        return []
+    tone = Tone.BAD if ladder.stopped else Tone.GOOD if ladder.at_full_size else Tone.WARN
+    size = "full size" if ladder.at_full_size else ladder.words
+    first, *more = paragraph(size, max(width - 11, 10), tone=tone)
+    return [labelled("ladder", *first), *(labelled("", *rest) for rest in more)]
+
+
+def _unsettled(last: EquityRow) -> list[Line]:
+    if last.settles_on is None:
+        return []
+    return [labelled("", money(last.unsettled), Piece(f" settles {last.settles_on}", Tone.MUTED))]

@@ -32,7 +32,7 @@ from app.console.layout import (
     plan,
     size_class,
 )
-from app.console.messages import AgentTold, RefreshAsked, ReviewAsked, UndoAsked
+from app.console.messages import AgentTold, RefreshAsked, ReviewAsked, UndoAsked, WhyAsked
 from app.console.notes import banner_line, banner_text, footer_line
 from app.console.panes.agents import AgentsPane
 from app.console.panes.approvals import ApprovalsPane, pending_note
@@ -406,6 +406,9 @@ class DeskScreen(Screen[None], inherit_bindings=False):
                 return None
         self.notify(f"go to the agents pane ({PaneId.AGENTS.key}) and choose one", timeout=5)
         return None
+
+    def action_why(self) -> None:
+        self.post_message(WhyAsked())
 
     def action_undo(self) -> None:
         self.post_message(UndoAsked())

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.trading.funnel import (
+from storage.funnel import (
     WAITING,
     Answered,
     Deliberated,
@@ -18,9 +18,7 @@ from agents.trading.funnel import (
     ScreenCounts,
     funnel,
 )
-from agents.trading.screener import Screened, ScreenResult
 from storage.records import ApprovalState, OrderState
-from tests.trading.builders import PULLBACK
 
 TONIGHT = date(2024, 3, 7)
 APPROVED, FILLED = ApprovalState.APPROVED, OrderState.FILLED
@@ -146,22 +144,6 @@ def test_a_screen_without_candidates_and_a_desk_without_a_universe() -> None:
     )
     empty = ScreenCounts(universe=0, with_data=0, passed=0, selected=(), failures=())
     assert funnel(TONIGHT, empty, []).sentence == "No trade: the universe is empty."
-
-
-def test_the_screen_is_taken_as_it_comes() -> None:
-    row = Screened(symbol="AAA", technicals=PULLBACK, filters=(), score=1.0, selected=True)
-    result = ScreenResult(
-        session=TONIGHT,
-        universe=3,
-        with_data=2,
-        passed=2,
-        rows=(row, replace(row, symbol="BBB", selected=False)),
-        failures=(("fresh", 1), ("history", 0), ("liquidity", 0), ("oversold", 0), ("volatility", 0)),
-    )
-    assert ScreenCounts.of(result) == ScreenCounts(
-        universe=3, with_data=2, passed=2, selected=("AAA",), failures=result.failures
-    )
-    assert funnel(TONIGHT, ScreenCounts.of(result), []).rung(RungName.SCREENED).left == 1
 
 
 def test_nobody_turns_up_twice_or_from_nowhere() -> None:

@@ -10,7 +10,6 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import TypeVar
 
-from agents.trading.screener import ScreenResult
 from storage.records import ApprovalState, OrderState
 
 # What a deliberation was denied by, beside the limits, which are every other name.
@@ -112,23 +111,13 @@ class Funnel:
 
 @dataclass(frozen=True, kw_only=True)
 class ScreenCounts:
-    """The screen as counts; `failures` and `with_data` as `ScreenResult` has them."""
+    """The screen as counts: `with_data` had a fresh bar and enough history, `failures` are its filters'."""
 
     universe: int
     with_data: int
     passed: int
     selected: tuple[str, ...]
     failures: tuple[tuple[str, int], ...]
-
-    @classmethod
-    def of(cls, result: ScreenResult) -> "ScreenCounts":
-        return cls(
-            universe=result.universe,
-            with_data=result.with_data,
-            passed=result.passed,
-            selected=tuple(row.symbol for row in result.selected),
-            failures=result.failures,
-        )
 
 
 @dataclass(frozen=True)

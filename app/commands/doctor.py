@@ -1,0 +1,294 @@
+"""`quorum doctor`: everything a paper desk needs, looked at one by one, each fault with its remedy."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from urllib.parse import urlsplit
+
+import psycopg
+import typer
+
+from agents.market import web
+from agents.market.fmp.caller import Errand
+from agents.market.fmp.keeping import Refused
+from agents.market.quota import FmpPlan
+from app.commands.watch import doubts_of
+from app.runtime.leader import check_clock
+from app.runtime.live import find_live_desk
+from app.settings import Settings, load_settings
+from app.wiring import asks_the_vendor, rehearsal, vendor_client
+from storage import schema
+from storage.calls import Priority
+from storage.desk import Desk
+from storage.engine import open_engine
+from storage.errors import OperatorError
+from storage.plain import clean, shortened
+from storage.quota_rules import BLOCK_WORDS, key_fingerprint
+from storage.server import MAIN_DESK, Server, open_server
+from storage.snapshot import DeskSnapshot
+
+LABEL = 14
+SLOW_S = 0.25  # a database farther away makes every step of the desk slow
+FEW_CALLS = 20
+PROBED = "SPY"
+NAMES_SHOWN = 60
+TIMEOUT_S = 20.0
+LONGEST = 8_000_000
+
+_SERVER = """
+    select current_setting('server_version'),
+           (select extversion from pg_extension where extname = 'vector'), clock_timestamp()
+"""
+_LAST_CALL = """
+    select endpoint, symbol, fault, note, settled_at from vendor_calls
+     where settled_at is not null and key_fingerprint = %s order by settled_at desc limit 1
+"""
+
+
+class Finding(StrEnum):
+    OK = "ok"
+    WARNING = "warning"  # the desk works without it
+    FAILED = "FAILED"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One thing that was looked at. What is not OK has a remedy."""
+
+    what: str
+    finding: Finding
+    text: str
+    remedy: str = ""
+
+
+def print_findings(desk: str | None, *, online: bool, as_object: bool) -> bool:
+    """One line each; whether nothing failed. The vendor is asked only `online`, and then once."""
+    settings = load_settings()
+    lines = list(_look(settings, desk or MAIN_DESK, online=online))
+    good = all(line.finding is not Finding.FAILED for line in lines)
+    if as_object:
+        typer.echo(
+            json.dumps({"desk": desk or MAIN_DESK, "ok": good, "findings": [asdict(line) for line in lines]})
+        )
+        return good
+    for line in lines:
+        remedy = f"; {line.remedy}" if line.remedy else ""
+        typer.echo(clean(f"{line.finding:<9}{line.what:<{LABEL}}{line.text}{remedy}"))
+    return good
+
+
+def _look(settings: Settings, name: str, *, online: bool) -> Iterator[Line]:
+    yield _home(settings)
+    yield from _keys(settings)
+    try:
+        server = open_server(settings.home, settings.database_url)
+        conninfo = server.conninfo(server.desk_database(name)) if server.has_desk(name) else None
+        yield from _database(server.conninfo())
+    except OperatorError as away:
+        yield Line("database", Finding.FAILED, away.problem, away.remedy)
+        return
+    except psycopg.Error as away:
+        yield Line("database", Finding.FAILED, shortened(str(away), 120), "start it, or correct DATABASE_URL")
+        return
+    if conninfo is None:
+        yield Line("desk", Finding.FAILED, f"there is no desk {name}", "start its runtime: quorum run")
+        return
+    yield from _desk(settings, server, name, conninfo)
+    if online:
+        yield from asyncio.run(_online(settings, name, conninfo))
+
+
+def _home(settings: Settings) -> Line:
+    home = settings.home
+    parent = home if home.is_dir() else next(above for above in home.parents if above.is_dir())
+    if os.access(parent, os.W_OK | os.X_OK):
+        return Line("home", Finding.OK, f"{home}")
+    return Line("home", Finding.FAILED, f"{home} cannot be written", "correct its owner, or set QUORUM_HOME")
+
+
+def _keys(settings: Settings) -> Iterator[Line]:
+    """Whether there are keys; never a key itself."""
+    if settings.fmp_api_key is None:
+        yield Line(
+            "FMP key", Finding.FAILED, "FMP_API_KEY is not set", "set it in .env: without it no slot has data"
+        )
+    else:
+        fingerprint = key_fingerprint(settings.fmp_api_key.get_secret_value())
+        yield Line("FMP key", Finding.OK, f"set, fingerprint {fingerprint}, the {settings.fmp.plan} plan")
+    if settings.anthropic_api_key is None:
+        yield Line(
+            "Claude key",
+            Finding.WARNING,
+            "ANTHROPIC_API_KEY is not set",
+            "agents answer by rules until it is",
+        )
+    else:
+        yield Line("Claude key", Finding.OK, "set")
+
+
+def _database(conninfo: str) -> Iterator[Line]:
+    began = time.perf_counter()
+    with psycopg.connect(conninfo, autocommit=True, connect_timeout=10) as connection:
+        connected = time.perf_counter()
+        row = connection.execute(_SERVER).fetchone()
+        answered, here = time.perf_counter(), datetime.now(UTC)
+    assert row is not None
+    version, _, there = row
+    text = f"PostgreSQL {version}, connects in {(connected - began) * 1000:.0f} ms, answers in "
+    text += f"{(answered - connected) * 1000:.0f} ms"
+    slow = answered - connected > SLOW_S
+    remedy = "bring the database nearer: every step waits for it" if slow else ""
+    yield Line("database", Finding.WARNING if slow else Finding.OK, text, remedy)
+    try:
+        check_clock(there, here)
+    except OperatorError as wrong:
+        yield Line("clock", Finding.FAILED, wrong.problem, wrong.remedy)
+    else:
+        yield Line("clock", Finding.OK, f"{abs((here - there).total_seconds()):.1f} s from the database's")
+
+
+def _desk(settings: Settings, server: Server, name: str, conninfo: str) -> Iterator[Line]:
+    current, newest = schema.current_revision(conninfo), schema.known_revisions()[-1]
+    if current != newest:
+        text = f"{name} stands at schema {current}, this version works with {newest}"
+        yield Line("desk", Finding.FAILED, text, "start its runtime: quorum run")
+        return
+    with psycopg.connect(conninfo, autocommit=True, connect_timeout=10) as connection:
+        row = connection.execute(_SERVER).fetchone()
+    vector = row[1] if row else None
+    if vector is None:
+        yield Line(
+            "pgvector", Finding.FAILED, "it is not loaded", "as an administrator: create extension vector"
+        )
+    else:
+        yield Line("pgvector", Finding.OK, f"{vector}")
+    with Desk(conninfo) as desk:
+        snapshot = desk.snapshot()
+        if snapshot is None:
+            yield Line("desk", Finding.FAILED, f"{name} is not founded yet", "start its runtime: quorum run")
+            return
+        led = server.is_driven(name)
+        remedy = "" if led else "start its runtime: quorum run"
+        yield Line(
+            "desk",
+            Finding.OK if led else Finding.WARNING,
+            f"{name}, {'led' if led else 'nobody leads'}",
+            remedy,
+        )
+        yield from _vendor(settings, snapshot, conninfo)
+        yield from _watchlist(settings, desk)
+    yield from _feeds(settings)
+
+
+def _vendor(settings: Settings, snapshot: DeskSnapshot, conninfo: str) -> Iterator[Line]:
+    quota = snapshot.quota
+    if settings.fmp_api_key is None or quota is None:
+        yield Line(
+            "quota",
+            Finding.WARNING,
+            "the vendor has not been asked yet",
+            "its runtime asks when a slot is due",
+        )
+        return
+    fingerprint = key_fingerprint(settings.fmp_api_key.get_secret_value())
+    with psycopg.connect(conninfo, autocommit=True, connect_timeout=10) as connection:
+        last = connection.execute(_LAST_CALL, [fingerprint]).fetchone()
+    if last is None:
+        yield Line(
+            "last answer",
+            Finding.WARNING,
+            "this key has not been used yet",
+            "`quorum doctor --online` tries it",
+        )
+    else:
+        endpoint, symbol, fault, note, at = last
+        what = f"{endpoint} {symbol or ''}".strip()
+        said = f"{fault}: {note}" if fault else "well"
+        text = f"{what} at {at:%Y-%m-%d %H:%M}Z answered {said}"
+        finding = Finding.WARNING if fault else Finding.OK
+        yield Line(
+            "last answer", finding, text, "`quorum fmp entitlements` says what is refused" if fault else ""
+        )
+    for block in quota.blocks:
+        tries = (
+            f"it is tried again at {block.until:%Y-%m-%d %H:%M}Z" if block.until else "`quorum fmp unblock`"
+        )
+        yield Line(
+            "FMP block", Finding.FAILED, f"{BLOCK_WORDS[block.fault]}: {block.note}", f"correct it; {tries}"
+        )
+    few = quota.left < FEW_CALLS
+    text = f"{quota.left} of {quota.limit} calls left, {quota.reserve_left} besides for exits"
+    remedy = "what waits is asked as calls leave the window: `quorum quota`" if few else ""
+    yield Line("quota", Finding.WARNING if few else Finding.OK, text, remedy)
+
+
+def _watchlist(settings: Settings, desk: Desk) -> Iterator[Line]:
+    rows, entitlements = desk.watchlist(), desk.entitlements()
+    if not rows:
+        yield Line("watchlist", Finding.FAILED, "nothing is watched", "quorum watch add SYMBOL...")
+        return
+    plan: FmpPlan = settings.fmp.plan
+    doubted = {row.symbol: "; ".join(doubts_of(row.symbol, plan, entitlements)) for row in rows}
+    gaps = [f"{symbol} ({why})" for symbol, why in doubted.items() if why]
+    bare = sum(row.newest_bar is None for row in rows)
+    text = f"{len(rows)} watched" + (f", {bare} without bars yet" if bare else "")
+    if gaps:
+        text += f"; calls are wasted on {shortened(', '.join(gaps), NAMES_SHOWN * 2)}"
+    remedy = "quorum watch remove SYMBOL" if gaps else ""
+    yield Line("watchlist", Finding.WARNING if gaps else Finding.OK, text, remedy)
+
+
+def _feeds(settings: Settings) -> Iterator[Line]:
+    hosts = [urlsplit(url).hostname or "?" for url in settings.news.feeds]
+    said = f"FMP's articles{''.join(f', {host}' for host in hosts)}"
+    yield Line("news", Finding.OK, said)
+
+
+async def _online(settings: Settings, name: str, conninfo: str) -> list[Line]:
+    """One call to the vendor, and a look at each public file and feed."""
+    lines = [await _ask_vendor(settings, name, conninfo)]
+    http = web.plain_client()
+    files = (
+        ("Cboe", settings.cboe_vix_url, Finding.WARNING),
+        ("FRED", settings.fred_vix_url, Finding.WARNING),
+    )
+    feeds = [(urlsplit(url).hostname or "feed", url, Finding.WARNING) for url in settings.news.feeds]
+    try:
+        for what, url, finding in (*files, *feeds):
+            try:
+                received = await web.get(http, url, timeout_s=TIMEOUT_S, max_bytes=LONGEST)
+                problem = "" if received.status == 200 else f"it answered {received.status}"
+            except web.NoAnswer as nothing:
+                problem = str(nothing)
+            remedy = "the desk does with the next source; correct the address if it lasts" if problem else ""
+            lines.append(Line(what, finding if problem else Finding.OK, problem or "answers", remedy))
+    finally:
+        await http.aclose()
+    return lines
+
+
+async def _ask_vendor(settings: Settings, name: str, conninfo: str) -> Line:
+    rehearsed = rehearsal(settings)
+    if why := asks_the_vendor(settings, name, rehearsed):
+        return Line("FMP", Finding.FAILED, f"it is not asked: {why}", "set FMP_API_KEY, look at that desk")
+    desk = await find_live_desk(conninfo, rehearsed)
+    engine = open_engine(conninfo, application="quorum doctor")
+    try:
+        async with vendor_client(settings, engine, rehearsed) as (client, _):
+            quote = await client.get_quote(PROBED, Errand(priority=Priority.DISCOVERY, job="doctor"))
+    except Refused as refused:
+        remedy = refused.remedy if isinstance(refused, OperatorError) else "`quorum quota` says when"
+        return Line("FMP", Finding.FAILED, shortened(str(refused), 200), remedy)
+    finally:
+        await engine.dispose()
+    if quote is None:
+        return Line("FMP", Finding.FAILED, f"it has nothing of {PROBED}", "correct FMP_BASE_URL")
+    age = (desk.clock.now() - quote.timestamp).total_seconds()
+    return Line("FMP", Finding.OK, f"{PROBED} at {quote.price}, traded {age / 3600:.1f} h ago; cost 1 call")

@@ -1,0 +1,25 @@
+"""What a tighter regime does to the stops of what is held: it pulls them up, and it sells nothing."""
+
+from __future__ import annotations
+
+from agents.market.indicators import technicals
+from agents.trading.holding import raised_stop
+from agents.trading.policy import is_tighter
+from app.runtime.limits import policy_of
+from app.runtime.step import Step, held
+from storage.models import RegimeReading
+
+
+async def tighten_stops(step: Step, before: RegimeReading | None, now: RegimeReading) -> list[str]:
+    """Raise the stops where `now` allows less than `before` did; each in a few words."""
+    if before is None or not is_tighter(policy_of(step, now), policy_of(step, before)):
+        return []
+    raised = []
+    stop_atr = step.parts.regime_policy.stop_atr
+    for position in await step.ledger.open_positions():
+        readings = technicals(step.view.bars(position.symbol))
+        stop = raised_stop(held(position), readings, step.session, stop_atr=stop_atr)
+        if stop > position.stop:
+            raised.append(f"{position.symbol} {position.stop:.2f} to {stop:.2f}")
+            position.stop = stop
+    return raised

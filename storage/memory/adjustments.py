@@ -1,0 +1,162 @@
+"""Changes of a parameter: proposed with their evidence, decided by a human, measured afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from uuid import UUID
+
+from sqlalchemy import select
+
+from storage.memory.part import Part
+from storage.models import Equity, StrategyAdjustment, TradeOutcome
+from storage.models.base import Json
+from storage.records import AdjustmentOutcome, AgentName, uuid7
+
+APPLIED = "applied"
+PROPOSED = "proposed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adjustment:
+    """A change that is proposed; confidence 0-100. `digest` is the fingerprint a decision must name."""
+
+    parameter: str
+    old_value: str
+    new_value: str
+    reasoning: str
+    expected_impact: str
+    confidence: float
+    proposed_by: AgentName
+    evidence: Json
+    digest: str
+    experiment: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdjustmentMeasure:
+    """Before and after a change: Sharpe ratios a year, win rates as fractions; None where too few."""
+
+    outcome: AdjustmentOutcome
+    sharpe_before: float | None
+    sharpe_after: float | None
+    win_rate_before: float | None
+    win_rate_after: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdjustmentRow:
+    """A change as it stands: what was proposed, what became of it."""
+
+    id: UUID
+    parameter: str
+    old_value: str
+    new_value: str
+    reasoning: str
+    expected_impact: str
+    confidence: float
+    proposed_by: AgentName
+    status: str
+    outcome: AdjustmentOutcome
+    sharpe_before: float | None
+    sharpe_after: float | None
+    win_rate_before: float | None
+    win_rate_after: float | None
+    decided_by: str | None
+    effective_at: datetime | None
+    measured_at: datetime | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Span:
+    """What the desk did between two instants: results in R by exit, returns by close as fractions."""
+
+    r: tuple[float, ...]
+    returns: tuple[float, ...]
+
+
+class AdjustmentMemory(Part):
+    async def store_adjustment(self, proposed: Adjustment, *, now: datetime) -> UUID:
+        """Keep a proposed change; its id."""
+        row = StrategyAdjustment(
+            id=uuid7(),
+            parameter_name=proposed.parameter,
+            old_value=proposed.old_value,
+            new_value=proposed.new_value,
+            reasoning=proposed.reasoning,
+            expected_impact=proposed.expected_impact,
+            confidence_score=Decimal(str(proposed.confidence)),
+            proposed_by=proposed.proposed_by,
+            status=PROPOSED,
+            outcome=AdjustmentOutcome.PENDING,
+            evidence=proposed.evidence,
+            digest=proposed.digest,
+            experiment=proposed.experiment,
+            created_at=now,
+        )
+        self._session.add(row)
+        await self._session.flush()
+        return row.id
+
+    async def store_adjustment_outcome(
+        self, adjustment_id: UUID, measure: AdjustmentMeasure, *, now: datetime
+    ) -> None:
+        """Write down what a change came to so far; measured again it is replaced."""
+        row = await self._session.get_one(StrategyAdjustment, adjustment_id)
+        row.outcome = measure.outcome
+        row.sharpe_before, row.sharpe_after = measure.sharpe_before, measure.sharpe_after
+        row.win_rate_before, row.win_rate_after = measure.win_rate_before, measure.win_rate_after
+        row.measured_at = now
+
+    async def adjustments(self, *, status: str | None = None, most: int) -> Sequence[AdjustmentRow]:
+        """The last changes, latest first."""
+        rows = await self._session.scalars(
+            select(StrategyAdjustment)
+            .where(*([StrategyAdjustment.status == status] if status else []))
+            .order_by(StrategyAdjustment.created_at.desc(), StrategyAdjustment.id.desc())
+            .limit(most)
+        )
+        return [
+            AdjustmentRow(
+                id=row.id,
+                parameter=row.parameter_name,
+                old_value=row.old_value,
+                new_value=row.new_value,
+                reasoning=row.reasoning,
+                expected_impact=row.expected_impact,
+                confidence=float(row.confidence_score),
+                proposed_by=row.proposed_by,
+                status=row.status,
+                outcome=row.outcome,
+                sharpe_before=row.sharpe_before,
+                sharpe_after=row.sharpe_after,
+                win_rate_before=row.win_rate_before,
+                win_rate_after=row.win_rate_after,
+                decided_by=row.decided_by,
+                effective_at=row.effective_at,
+                measured_at=row.measured_at,
+                created_at=row.created_at,
+            )
+            for row in rows
+        ]
+
+    async def span(self, first: datetime, last: datetime) -> Span:
+        """The trades closed and the closes marked from one instant until before another."""
+        r = await self._session.scalars(
+            select(TradeOutcome.r_multiple)
+            .where(TradeOutcome.exit_time >= first, TradeOutcome.exit_time < last)
+            .order_by(TradeOutcome.exit_time, TradeOutcome.symbol)
+        )
+        returns = await self._session.scalars(
+            select(Equity.day_return)
+            .where(Equity.session >= _day(first), Equity.session < _day(last))
+            .order_by(Equity.session)
+        )
+        return Span(r=tuple(r), returns=tuple(returns))
+
+
+def _day(moment: datetime) -> date:
+    return moment.date()

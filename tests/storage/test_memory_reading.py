@@ -1,0 +1,313 @@
+"""What the memory is asked: patterns, screens, calls, changes, figures; hostile text stays text."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from sqlalchemy.exc import IntegrityError
+
+from storage.memory import (
+    Adjustment,
+    AdjustmentMeasure,
+    AgentMemory,
+    Horizon,
+    Interaction,
+    PatternFilter,
+    RsiBucket,
+    VixBucket,
+)
+from storage.models import AgentMetric, CashEvent, Deliberation
+from storage.records import (
+    AdjustmentOutcome,
+    AgentName,
+    CashKind,
+    Direction,
+    ExitReason,
+    OrderState,
+    PositionState,
+    SetupType,
+    Stance,
+    Volatility,
+    uuid7,
+)
+from tests.storage import desk_builder as build
+from tests.storage.desk_builder import CLOSE, SESSIONS, scalar, terms, writing
+
+HOSTILE = "'; drop table votes; --\x1b[31m\r\n<b>"
+LATER = CLOSE + timedelta(days=99)
+CALL = Interaction(
+    agent=AgentName.RESEARCH,
+    input_context={"symbol": "AAPL", "session": SESSIONS[0].isoformat()},
+    output_result={"content": HOSTILE},
+    model="some-model",
+    input_tokens=1000,
+    output_tokens=200,
+    cost_usd=Decimal("0.01250000"),
+    latency_ms=830,
+    success=True,
+)
+CHANGE = Adjustment(
+    parameter="setups.bounce.rsi",
+    old_value="38",
+    new_value="35",
+    reasoning=HOSTILE,
+    expected_impact="fewer losers",
+    confidence=61.5,
+    proposed_by=AgentName.LEARNING,
+    evidence={"n": 12},
+    digest="d" * 64,
+)
+
+
+@pytest.fixture
+def traded(database: str) -> str:
+    """Four closed trades: AAPL's rise from a state of 0.5 on, MSFT's falls in a bear market."""
+    with writing(database) as session:
+        build.found_desk(session)
+        for number, (symbol, pnl, regime, rsi) in enumerate(
+            (
+                ("AAPL", "100.00", Direction.BULL, 28.0),
+                ("AAPL", "50.00", Direction.BULL, 35.0),
+                ("MSFT", "-70.00", Direction.BEAR, 30.0),
+                ("MSFT", "-10.00", Direction.BEAR, None),
+            )
+        ):
+            made = build.propose(
+                session, terms(symbol=symbol, entry_session=SESSIONS[number + 1]), **build.approved()
+            )
+            argued = session.get_one(Deliberation, made.deliberation_id)
+            argued.base_rate, argued.pooled = 0.5, 0.6
+            left = build.position(made, state=PositionState.CLOSED, closed_session=SESSIONS[number + 2])
+            session.add(left)
+            session.flush()
+            order = build.order(made, state=OrderState.FILLED)
+            session.add(order)
+            session.flush()
+            session.add(build.fill(order, left, "162.50", reference_price=Decimal("162.00")))
+            session.add(
+                build.outcome(
+                    left,
+                    pnl,
+                    market_regime=regime,
+                    rsi_at_entry=rsi,
+                    vix_at_entry=Decimal("19.99"),
+                    r_multiple=float(pnl) / 100,
+                    state_vector=[0.5 - number / 10] * 8,
+                    exit_time=CLOSE + timedelta(days=number),
+                )
+            )
+    return database
+
+
+@pytest.mark.parametrize(
+    ("wanted", "trades", "wins"),
+    [
+        (PatternFilter(), 4, 2),
+        (PatternFilter(setup=SetupType.OVERSOLD_BOUNCE), 4, 2),
+        (PatternFilter(setup=SetupType.BREAKOUT), 0, 0),
+        (PatternFilter(regime=Direction.BEAR), 2, 0),
+        (PatternFilter(volatility=Volatility.HIGH_VOL), 0, 0),
+        (PatternFilter(sector="technology"), 4, 2),
+        (PatternFilter(sector=HOSTILE), 0, 0),
+        (PatternFilter(rsi=RsiBucket.TO_30), 1, 1),
+        (PatternFilter(rsi=RsiBucket.TO_40), 2, 1),  # 30 belongs to the upper one
+        (PatternFilter(vix=VixBucket.TO_20), 4, 2),
+        (PatternFilter(vix=VixBucket.TO_30), 0, 0),
+        (PatternFilter(exit_reason=ExitReason.STOP_LOSS), 0, 0),
+        (PatternFilter(first=SESSIONS[2], last=SESSIONS[3]), 2, 1),
+        (PatternFilter(regime=Direction.BULL, rsi=RsiBucket.TO_40), 1, 1),
+    ],
+)
+async def test_a_filter_means_what_it_says(
+    traded: str, wanted: PatternFilter, trades: int, wins: int
+) -> None:
+    async with build.transaction(traded) as session:
+        memory = AgentMemory(session)
+        found = await memory.past_results(wanted, before=LATER)
+        assert (found.trades, found.wins, len(found.r)) == (trades, wins, trades)
+        assert len(await memory.past_trades(wanted, before=LATER, most=10)) == trades
+
+
+async def test_no_trade_is_known_before_it_closed(traded: str) -> None:
+    async with build.transaction(traded) as session:
+        memory = AgentMemory(session)
+        for count in range(5):
+            before = CLOSE + timedelta(days=count)
+            assert (await memory.past_results(PatternFilter(), before=before)).trades == count
+            assert (
+                len(await memory.past_trades(PatternFilter(), before=before, most=9, like=[0.0] * 8)) == count
+            )
+            resolved = await memory.resolved(before=before, most=9)
+            assert [argument.won for argument in resolved] == [True, True, False, False][:count]
+
+
+async def test_the_nearest_trades_are_nearest_inside_the_filter(traded: str) -> None:
+    async with build.transaction(traded) as session:
+        memory = AgentMemory(session)
+        near = await memory.past_trades(PatternFilter(), before=LATER, most=2, like=[0.2] * 8)
+        assert [trade.distance for trade in near] == pytest.approx([0.0, 0.1 * 8**0.5], abs=1e-6)
+        bull = await memory.past_trades(
+            PatternFilter(regime=Direction.BULL), before=LATER, most=2, like=[0.2] * 8
+        )
+        assert [trade.symbol for trade in bull] == ["AAPL", "AAPL"]
+        latest = await memory.past_trades(PatternFilter(), before=LATER, most=1)
+        assert (latest[0].r_multiple, latest[0].distance) == (-0.1, None)
+
+
+async def test_the_last_outcomes_are_what_the_pool_learns_from(traded: str) -> None:
+    async with build.transaction(traded) as session:
+        found = await AgentMemory(session).resolved(before=LATER, most=3)
+    assert [argument.won for argument in found] == [True, False, False]
+    (news, research) = found[0].votes  # the risk manager has no vote
+    assert (news.agent, news.stance, news.conviction) == (AgentName.NEWS, Stance.ABSTAIN, None)
+    assert (research.agent, research.stance, research.conviction) == (AgentName.RESEARCH, Stance.FOR, 0.75)
+    assert (found[0].base_rate, found[0].pooled) == (0.5, 0.6)
+
+
+async def test_a_trade_carries_its_slippage_its_dividends_and_its_models(traded: str) -> None:
+    with writing(traded) as session:
+        held = scalar(traded, "select id from positions where symbol = 'AAPL' order by entry_session limit 1")
+        session.add(
+            CashEvent(
+                kind=CashKind.DIVIDEND,
+                amount=Decimal("6.30"),
+                position_id=held,
+                session=SESSIONS[2],
+                note="",
+                created_at=CLOSE,
+            )
+        )
+    eve = scalar(traded, "select min(created_session) from approvals").isoformat()
+    async with build.transaction(traded) as session:
+        memory = AgentMemory(session)
+        for context in (
+            {"symbol": "AAPL", "session": eve},
+            {"symbol": "AAPL", "session": eve},
+            {"symbol": "MSFT", "session": eve},
+            {"symbol": "AAPL"},
+        ):
+            await memory.store_interaction(replace(CALL, input_context=dict(context)), now=CLOSE)
+        first = (await memory.trade_records(most=9))[-1]
+        assert len(await memory.trade_records(most=2)) == 2
+    assert (first.decision_close, first.entry_reference, first.entry_fill) == (
+        Decimal("162.0000"),
+        Decimal("162.0000"),
+        Decimal("162.5000"),
+    )
+    assert (first.dividends, first.model_usd, first.exit_fill) == (Decimal("6.30"), Decimal("0.0250"), None)
+    assert first.net == Decimal("100.00") + Decimal("6.30") - Decimal("0.0250")
+    assert first.tags == ("oversold_bounce", "BULL", "NORMAL_VOL", "take_profit", "history", "v1")
+
+
+async def test_an_outcome_is_written_on_its_row_and_asked_for_once(database: str) -> None:
+    with writing(database) as session:
+        build.found_desk(session)
+        session.add_all([build.screened(day, "AAPL", "61.50") for day in SESSIONS[:3]])
+    due = {Horizon.SESSIONS_5: [SESSIONS[0], SESSIONS[1]], Horizon.DAYS_30: [SESSIONS[0]], Horizon.DAYS_7: []}
+    async with build.transaction(database) as session:
+        memory = AgentMemory(session)
+        rows = await memory.unmeasured_screens(due)
+        assert sorted((row.session, row.horizon) for row in rows) == sorted(
+            [
+                (SESSIONS[0], Horizon.SESSIONS_5),
+                (SESSIONS[1], Horizon.SESSIONS_5),
+                (SESSIONS[0], Horizon.DAYS_30),
+            ]
+        )
+        (first,) = {row.id for row in rows if row.session == SESSIONS[0]}
+        both = {Horizon.SESSIONS_5: 0.015, Horizon.DAYS_30: 0.015}
+        await memory.store_screen_outcomes({first: both})
+        await memory.store_screen_outcomes({first: {Horizon.SESSIONS_5: 9.0}})  # what is known stays
+        await memory.store_screen_outcomes({})
+        again = await memory.unmeasured_screens(due)
+        assert [(row.session, row.horizon) for row in again] == [(SESSIONS[1], Horizon.SESSIONS_5)]
+        assert await memory.unmeasured_screens({}) == []
+        known = await memory.screen_outcomes(last=SESSIONS[1])
+    assert [(row.session, row.outcome_5s, row.outcome_30d, row.outcome_7d) for row in known] == [
+        (SESSIONS[0], 0.015, 0.015, None),
+        (SESSIONS[1], None, None, None),
+    ]
+
+
+async def test_a_call_is_kept_whole_and_found_again(database: str) -> None:
+    with writing(database) as session:
+        build.found_desk(session)
+    async with build.transaction(database) as session:
+        memory = AgentMemory(session)
+        kept = await memory.store_interaction(CALL, now=CLOSE)
+        failed = replace(CALL, agent=AgentName.NEWS, success=False, error_message=HOSTILE)
+        await memory.store_interaction(failed, now=CLOSE + timedelta(seconds=1))
+    async with build.transaction(database) as session:
+        memory = AgentMemory(session)
+        whole = await memory.interaction(kept)
+        assert whole is not None and whole.output_result == {"content": HOSTILE}
+        assert await memory.interaction(uuid7()) is None
+        every = await memory.interactions(most=10)
+        assert [(row.agent, row.symbol, row.tokens) for row in every] == [
+            (AgentName.NEWS, "AAPL", 1200),
+            (AgentName.RESEARCH, "AAPL", 1200),
+        ]
+        assert [row.error for row in await memory.interactions(failed=True, most=10)] == [HOSTILE]
+        assert len(await memory.interactions(agent=AgentName.RISK, most=10)) == 0
+        spend = await memory.model_spend(agent=AgentName.NEWS)
+        assert (spend.calls, spend.cost_usd) == (1, Decimal("0.0125"))
+        assert (await memory.model_spend()).cost_usd == Decimal("0.025")
+        await memory.store_metrics(SESSIONS[0], now=CLOSE)
+    with writing(database) as session:
+        costs = {row.agent_name: row.cost_usd for row in session.query(AgentMetric)}
+    assert costs == {AgentName.NEWS: Decimal("0.0125"), AgentName.RESEARCH: Decimal("0.0125")}
+
+
+async def test_a_change_is_proposed_measured_and_listed(database: str) -> None:
+    with writing(database) as session:
+        build.found_desk(session)
+    measure = AdjustmentMeasure(
+        outcome=AdjustmentOutcome.NEUTRAL,
+        sharpe_before=0.4,
+        sharpe_after=None,
+        win_rate_before=0.5,
+        win_rate_after=0.55,
+    )
+    async with build.transaction(database) as session:
+        memory = AgentMemory(session)
+        made = await memory.store_adjustment(CHANGE, now=CLOSE)
+        await memory.store_adjustment_outcome(made, measure, now=LATER)
+        (row,) = await memory.adjustments(most=5)
+        assert await memory.adjustments(status="applied", most=5) == []
+    assert (row.id, row.parameter, row.reasoning, row.confidence) == (made, CHANGE.parameter, HOSTILE, 61.5)
+    assert (row.status, row.outcome, row.measured_at) == ("proposed", AdjustmentOutcome.NEUTRAL, LATER)
+    assert (row.sharpe_before, row.sharpe_after, row.win_rate_after) == (0.4, None, 0.55)
+
+
+async def test_a_confidence_beyond_a_hundred_is_refused(database: str) -> None:
+    with writing(database) as session:
+        build.found_desk(session)
+    with pytest.raises(IntegrityError, match="confidence_score"):
+        async with build.transaction(database) as session:
+            await AgentMemory(session).store_adjustment(replace(CHANGE, confidence=100.5), now=CLOSE)
+
+
+async def test_a_figure_logged_again_replaces_the_first(database: str) -> None:
+    async with build.transaction(database) as session:
+        memory = AgentMemory(session)
+        for value in (0.5, 0.25):
+            await memory.log_metric(AgentName.NEWS, "pool weight", value, session=SESSIONS[0], now=CLOSE)
+        await memory.log_metric(AgentName.NEWS, HOSTILE, 1.0, session=SESSIONS[1], now=CLOSE)
+        found = await memory.measurements(AgentName.NEWS, most=9)
+        assert await memory.measurements(AgentName.RISK, most=9) == []
+    assert [(row.session, row.name, row.value) for row in found] == [
+        (SESSIONS[1], HOSTILE, 1.0),
+        (SESSIONS[0], "pool weight", 0.25),
+    ]
+
+
+async def test_a_span_holds_what_closed_in_it(traded: str) -> None:
+    with writing(traded) as session:
+        session.add_all([build.equity(day, "100100.00", day_return=0.001) for day in SESSIONS[:4]])
+    async with build.transaction(traded) as session:
+        span = await AgentMemory(session).span(CLOSE + timedelta(days=1), CLOSE + timedelta(days=3))
+    assert span.r == (0.5, -0.7)
+    assert span.returns == (0.001, 0.001)
