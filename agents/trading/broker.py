@@ -175,6 +175,23 @@ def exit_without_bar(
     )
 
 
+def paid_out(position: OpenPosition, cash: Decimal, session: date) -> ExitFill:
+    """A holding a reverse split left less than one share of: no order, no fee, `cash` for all of it."""
+    price = to_price(cash / position.shares)
+    return ExitFill(
+        symbol=position.symbol,
+        session=session,
+        reason=ExitReason.CORPORATE_ACTION,
+        shares=position.shares,
+        price=price,
+        reference=price,
+        amount=cash,
+        fee=Decimal("0.00"),
+        low=price,
+        high=price,
+    )
+
+
 def _at_close(position: OpenPosition, bar: Bar, reason: ExitReason, shares: int, costs: Costs) -> ExitFill:
     """A sale that has lived through the whole bar."""
     part, price = replace(position, shares=shares), costs.sell_at_market(bar.close)

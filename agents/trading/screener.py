@@ -1,6 +1,6 @@
 """The evening screen: which tradable symbols are near a setup, and why the others are not."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from math import isnan, log
@@ -123,13 +123,23 @@ def screen(
     volatility. A symbol that fails one of the first three has nothing to say tonight and gets no row; it
     counts under the first it fails. Ties in the score go by symbol.
     """
+    read = {symbol: technicals(view.bars(symbol)) for symbol in view.symbols}
+    return screen_readings(view.session, read, rules, allowed=allowed)
+
+
+def screen_readings(
+    session: date,
+    read: Mapping[str, Technicals | None],
+    rules: ScreenRules,
+    *,
+    allowed: Collection[SetupType] = ALL_SETUPS,
+) -> ScreenResult:
+    """The screen of a session whose readings are known: those of every tradable symbol, None without any."""
     failures = dict.fromkeys(("fresh", "history", "liquidity", "setup", "volatility"), 0)
     with_data = 0
     found: list[Screened] = []
-    universe = view.symbols
-    for symbol in universe:
-        readings = technicals(view.bars(symbol))
-        if readings is None or readings.session != view.session:
+    for symbol, readings in read.items():
+        if readings is None or readings.session != session:
             failures["fresh"] += 1
             continue
         history = _at_least("history", float(readings.bars), rules.min_bars)
@@ -158,8 +168,8 @@ def screen(
         )
     found.sort(key=lambda row: (not row.passed, -row.score, row.symbol))
     return ScreenResult(
-        session=view.session,
-        universe=len(universe),
+        session=session,
+        universe=len(read),
         with_data=with_data,
         passed=sum(row.passed for row in found),
         rows=tuple(

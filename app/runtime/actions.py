@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal
 
 from agents.market.actions import ActionKey, CorporateAction
 from agents.market.calendar import previous_session
 from agents.trading.book import OpenPosition
-from agents.trading.broker import ExitFill
+from agents.trading.broker import paid_out
 from agents.trading.corporate import Applied, Refused, live_through, pending_after
 from app.runtime.closing import close_trade
 from app.runtime.step import Step, StepResult, held
@@ -23,10 +22,8 @@ from storage.models import Approval, CorporateActionRow, Instrument, Position
 from storage.records import (
     ApprovalState,
     CashKind,
-    ExitReason,
     OrderState,
     VerdictVerb,
-    to_price,
 )
 
 NOT_HELD = "not held"
@@ -119,7 +116,7 @@ async def _apply(step: Step, position: Position, result: Applied) -> None:
     kind = CashKind.DIVIDEND if result.is_income else CashKind.CASH_IN_LIEU
     await step.ledger.book_action(row, position, kind, result.cash, session=step.session)
     if result.position is None:
-        await close_trade(step, position, before, _paid_out(before, result, step.session))
+        await close_trade(step, position, before, paid_out(before, result.cash, step.session))
         return
     if not result.is_income:
         position.realised += result.realised
@@ -156,23 +153,6 @@ async def _introduce(step: Step, old: str, new: str) -> None:
                 )
             ]
         )
-
-
-def _paid_out(before: OpenPosition, result: Applied, session: date) -> ExitFill:
-    """A holding that became less than one share: no order and no fee, its cash is booked with the action."""
-    price = to_price(result.cash / before.shares)
-    return ExitFill(
-        symbol=before.symbol,
-        session=session,
-        reason=ExitReason.CORPORATE_ACTION,
-        shares=before.shares,
-        price=price,
-        reference=price,
-        amount=result.cash,
-        fee=Decimal("0.00"),
-        low=price,
-        high=price,
-    )
 
 
 def _row(

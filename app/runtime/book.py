@@ -122,14 +122,10 @@ async def ladder_at(step: Step, closes: Sequence[IndexPoint]) -> LadderState:
 
 
 def _facts(step: Step, symbol: str, entry_session: date, known: date) -> Candidate:
-    bars = step.view.bars(symbol).upto(known)
-    return Candidate(
-        symbol=symbol,
+    return measured.candidate(
+        step.view.bars(symbol).upto(known),
         entry_session=entry_session,
         sector=_sector(step, symbol),
-        adv_shares=measured.adv_shares(bars),
-        worst_gap=measured.worst_gap(bars),
-        daily_volatility=measured.daily_volatility(bars),
         earnings=earnings_date(step, symbol),
     )
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from agents.market.bars import Bar as MarketBar
-from agents.market.calendar import sessions_between
 from agents.trading.book import OpenPosition, mark
-from agents.trading.broker import ExitFill, exit_on_bar, exit_without_bar, sale_before_earnings
-from agents.trading.corporate import StopHold, release, suspected_split
+from agents.trading.broker import ExitFill, sale_before_earnings
+from agents.trading.holding import meet_bar
 from agents.trading.limits import HoldAction, cash_on, halved_for, held_into_earnings, proceeds
 from app.runtime.actions import live_through_actions
 from app.runtime.book import earnings_date, index_now, ladder_at, return_over
@@ -14,7 +13,7 @@ from app.runtime.closing import close_trade, sell, sold_part
 from app.runtime.step import Step, StepResult, held, stored
 from storage.memory import StoredBar
 from storage.models import Equity, LadderReading, Position
-from storage.records import Rung, to_price
+from storage.records import Rung
 
 
 async def settle(step: Step) -> StepResult:
@@ -71,36 +70,26 @@ async def _meet(step: Step, row: Position, closed: list[str], notes: list[str]) 
     """Let a position meet the session's bar: what is left of it, None when it was sold."""
     position = held(row)
     bar = step.view.bars(row.symbol).on(step.session)
-    hold = _split_check(step, position, bar)
-    if hold is not None:
-        notes.append(f"{row.symbol} {'' if hold.is_released else 'stop held, '}{hold.reason}")
-    is_held_back = hold is not None and not hold.is_released
-    leaving = (_exit_in_doubt if is_held_back else _exit_of)(step, position, bar)
-    if leaving is None and not is_held_back:
+    met = meet_bar(position, bar, step.session, actions=step.actions, costs=step.parts.costs)
+    if met.hold is not None:
+        notes.append(f"{row.symbol} {'' if met.hold.is_released else 'stop held, '}{met.hold.reason}")
+    leaving = met.leaving
+    if met.lived_through:
         leaving = await _before_earnings(step, position, bar)
     if leaving is not None and leaving.shares == position.shares:
         await sell(step, row, leaving, f"exit-{row.id}")
         await close_trade(step, row, position, leaving)
         closed.append(f"{row.symbol} {leaving.reason.replace('_', ' ')}")
         return None
+    position = met.position
     if leaving is not None:
         await sell(step, row, leaving, f"part-{row.id}-{step.session}")
         position = sold_part(row, position, leaving)
         notes.append(f"{row.symbol} sold {leaving.shares} of {leaving.shares + position.shares}: earnings")
-    if bar is not None and not is_held_back:
-        position = position.survive(bar)
+    if met.lived_through:
         row.low_since, row.high_since = position.low_since, position.high_since
         row.last_close, row.last_session = position.last_close, position.last_session
     return position
-
-
-def _exit_of(step: Step, position: OpenPosition, bar: MarketBar | None) -> ExitFill | None:
-    held_for = sessions_between(position.entry_session, step.session)
-    costs = step.parts.costs
-    if bar is None:
-        return exit_without_bar(position, step.session, sessions_held=held_for, costs=costs)
-    entered_today = position.entry_session == step.session
-    return exit_on_bar(position, bar, entered_today=entered_today, sessions_held=held_for, costs=costs)
 
 
 async def _before_earnings(step: Step, position: OpenPosition, bar: MarketBar | None) -> ExitFill | None:
@@ -112,35 +101,6 @@ async def _before_earnings(step: Step, position: OpenPosition, bar: MarketBar | 
         halved = halved_for(date_known, last)
         action = held_into_earnings(date_known, step.session, limits, halved=halved)
     return sale_before_earnings(position, bar, action, step.parts.costs)
-
-
-def _split_check(step: Step, position: OpenPosition, bar: MarketBar | None) -> StopHold | None:
-    """Whether the bar may meet the stop, where its open suggests that it is on another basis; else None.
-
-    What was lived through is in the position's last close already. A source of actions answers at once.
-    """
-    if bar is None or position.entry_session == step.session:
-        return None
-    suspicion = suspected_split(position.last_close, to_price(bar.open), ())
-    if suspicion is None:
-        return None
-    if step.actions is None:
-        return release(suspicion, None)
-    since = [
-        action
-        for action in step.actions.of(position.symbol)
-        if position.last_session < action.ex_date <= step.session
-    ]
-    return release(suspicion, since)
-
-
-def _exit_in_doubt(step: Step, position: OpenPosition, bar: MarketBar | None) -> ExitFill | None:
-    """No exit by a price nobody believes. When its time is up, the worse of the bar and the last close."""
-    without = _exit_of(step, position, None)
-    on_bar = _exit_of(step, position, bar)
-    if without is None or on_bar is None:
-        return None
-    return min(on_bar, without, key=lambda leaving: leaving.price)
 
 
 def _bar_row(step: Step, symbol: str) -> StoredBar | None:

@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 from agents.market.indicators import technicals
-from agents.trading.policy import is_tighter, tightened_stop
+from agents.trading.holding import raised_stop
+from agents.trading.policy import is_tighter
 from app.runtime.limits import policy_of
-from app.runtime.step import Step
+from app.runtime.step import Step, held
 from storage.models import RegimeReading
 
 
 async def tighten_stops(step: Step, before: RegimeReading | None, now: RegimeReading) -> list[str]:
-    """Raise the stops where `now` allows less than `before` did; each in a few words.
-
-    A position that has not lived through this session's bar keeps its stop: the bar is missing, or nobody
-    knows yet on which basis its prices are.
-    """
+    """Raise the stops where `now` allows less than `before` did; each in a few words."""
     if before is None or not is_tighter(policy_of(step, now), policy_of(step, before)):
         return []
     raised = []
+    stop_atr = step.parts.regime_policy.stop_atr
     for position in await step.ledger.open_positions():
         readings = technicals(step.view.bars(position.symbol))
-        if readings is None or not readings.session == position.last_session == step.session:
-            continue
-        stop = tightened_stop(
-            position.stop, readings.close, readings.atr14, stop_atr=step.parts.regime_policy.stop_atr
-        )
+        stop = raised_stop(held(position), readings, step.session, stop_atr=stop_atr)
         if stop > position.stop:
             raised.append(f"{position.symbol} {position.stop:.2f} to {stop:.2f}")
             position.stop = stop

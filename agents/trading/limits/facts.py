@@ -1,11 +1,14 @@
 """The facts of a symbol that bound a trade in it, from daily bars."""
 
 from collections.abc import Mapping
+from datetime import date
 from itertools import combinations
 
 import numpy as np
 
 from agents.market.bars import Bars, FloatArray
+from agents.trading.limits.book import Candidate
+from agents.trading.limits.earnings import EarningsDate
 from agents.trading.limits.portfolio import Correlations
 
 ADV_WINDOW = 20  # sessions
@@ -13,6 +16,19 @@ GAP_WINDOW = 504  # two years of sessions
 GAP_LEAST = 120  # sessions below which a worst gap says nothing
 RETURN_WINDOW = 60  # daily returns
 RETURN_LEAST = 40
+
+
+def candidate(bars: Bars, *, entry_session: date, sector: str | None, earnings: EarningsDate) -> Candidate:
+    """What the last of these bars knows of their symbol."""
+    return Candidate(
+        symbol=bars.symbol,
+        entry_session=entry_session,
+        sector=sector,
+        adv_shares=adv_shares(bars),
+        worst_gap=worst_gap(bars),
+        daily_volatility=daily_volatility(bars),
+        earnings=earnings,
+    )
 
 
 def adv_shares(bars: Bars) -> int | None:
