@@ -252,7 +252,7 @@ def _with_market(result: StepResult, market: Market) -> StepResult:
     """What the run did, with what it did without and how old everything was that it read."""
     if not market.figures and not market.missing:
         return result
-    summary = "; ".join([result.summary, *(f"without {what}" for what in market.missing)])
+    summary = "; ".join([result.summary, *market.missing])
     figures = {**result.figures, "market": {**market.figures, "missing": list(market.missing)}}
     return StepResult(summary, figures)
 

@@ -29,6 +29,7 @@ KINDS = {
     "rearm": "re-armed",
 }
 KIND_TONES = {
+    "alert": Tone.BAD,
     "fault": Tone.BAD,
     "rescued": Tone.WARN,
     "stop": Tone.WARN,

@@ -58,6 +58,7 @@ AFTER_THE_CLOSE = (
 )
 MARKS = (Slot.MARK_NOON, Slot.MARK_LATE)
 KNOWS_REPORTS = (Slot.OPEN, Slot.SETTLE, Slot.REGIME, Slot.DELIBERATE)
+LIVES_THROUGH = (Slot.CORPORATE_ACTIONS, Slot.SETTLE, Slot.SETTLE_EVENING)
 NAMES_SAID = 60  # characters of the symbols a sentence names
 
 
@@ -117,10 +118,14 @@ class Telling:
         """Raises MarketNotReady where a run must not go without what is missing."""
         run = _Run(slot, session, names, failures, shelf)
         began = self._clock.now()  # everything told was good then, or later
-        actions, splits = await self._actions(run)
+        reads_bars = slot in AFTER_THE_CLOSE or slot is Slot.OPEN
+        actions: Actions | None = None
+        splits: dict[str, list[CorporateAction]] = {}
+        if reads_bars or slot in LIVES_THROUGH:
+            actions, splits = await self._actions(run)
         prices = await self._prices(run)
         view = MarketView(session, {}, {})
-        if slot in AFTER_THE_CLOSE or slot is Slot.OPEN:
+        if reads_bars:
             view = await self._view(run, splits)
         earnings = await self._earnings(run) if slot in KNOWS_REPORTS else None
         fundamentals = await self._fundamentals(run, view) if slot is Slot.SCREEN else {}
@@ -211,7 +216,7 @@ class Telling:
                 continue
             told = await self._value(self._kept.get_splits(symbol))
             splits[symbol] = [row.action for row in told.value] if told else []
-            if not owned:
+            if not owned or run.slot not in LIVES_THROUGH:
                 continue
             paid = await self._value(self._kept.get_dividends(symbol))
             rows += splits[symbol] + ([row.action for row in paid.value] if paid else [])
@@ -221,7 +226,7 @@ class Telling:
                     unsure += [symbol] if symbol in run.names.held else []
                 else:
                     run.used(endpoint, symbol)
-        if unsure and run.slot is not Slot.CORPORATE_ACTIONS:
+        if run.slot not in LIVES_THROUGH or (unsure and run.slot is not Slot.CORPORATE_ACTIONS):
             return None, splits
         return reading.actions_of(rows), splits
 
