@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from agents.market.indicators import technicals
 from agents.trading.policy import is_tighter, tightened_stop
 from app.runtime.limits import policy_of
@@ -13,14 +15,19 @@ async def tighten_stops(step: Step, before: RegimeReading | None, now: RegimeRea
     """Raise the stops where `now` allows less than `before` did; each in a few words.
 
     A position that has not lived through this session's bar keeps its stop: the bar is missing, or nobody
-    knows yet on which basis its prices are.
+    knows yet on which basis its prices are. So does one that a later action has moved already, when the
+    regime is read late.
     """
     if before is None or not is_tighter(policy_of(step, now), policy_of(step, before)):
         return []
+    later = await step.ledger.actions_since(step.session + timedelta(days=1))
+    moved = {row.symbol for row in later if row.applied_session is not None}
     raised = []
     for position in await step.ledger.open_positions():
         readings = technicals(step.view.bars(position.symbol))
         if readings is None or not readings.session == position.last_session == step.session:
+            continue
+        if position.symbol in moved:
             continue
         stop = tightened_stop(
             position.stop, readings.close, readings.atr14, stop_atr=step.parts.regime_policy.stop_atr
