@@ -81,30 +81,37 @@ def evening_of(
     selected: Sequence[str],
     argued: Sequence[Mapping[str, object]],
 ) -> Evening:
-    """An evening from a row of its query."""
+    """An evening from a row of its query. Rows that do not fit together must not take a whole screen away."""
     rows = tuple(_argued(row) for row in argued)
+    try:
+        counted = _counted(session, figures, selected, rows)
+    except (KeyError, ValueError) as fault:
+        counted = Funnel.uncounted(session, str(fault))
+    return Evening(session=session, funnel=counted, argued=rows)
+
+
+def _counted(
+    session: date, figures: Mapping[str, object], selected: Sequence[str], rows: Sequence[ArguedRow]
+) -> Funnel:
     failures = figures["failures"]
-    assert isinstance(failures, Mapping)
-    return Evening(
-        session=session,
-        funnel=funnel(
-            session,
-            ScreenCounts(
-                universe=int(str(figures["universe"])),
-                with_data=int(str(figures["with_data"])),
-                passed=int(str(figures["passed"])),
-                selected=tuple(selected),
-                failures=tuple(failures.items()),
-            ),
-            [Deliberated(row.symbol, row.denied_by) for row in rows],
-            [Answered(row.symbol, row.approval) for row in rows if row.approval is not None],
-            [
-                Ordered(row.symbol, row.order, row.note.split(":")[0] or None)
-                for row in rows
-                if row.order is not None
-            ],
+    return funnel(
+        session,
+        ScreenCounts(
+            universe=int(str(figures["universe"])),
+            with_data=int(str(figures["with_data"])),
+            passed=int(str(figures["passed"])),
+            selected=tuple(selected),
+            failures=tuple((name, int(str(count))) for name, count in failures.items())
+            if isinstance(failures, Mapping)
+            else (),
         ),
-        argued=rows,
+        [Deliberated(row.symbol, row.denied_by) for row in rows],
+        [Answered(row.symbol, row.approval) for row in rows if row.approval is not None],
+        [
+            Ordered(row.symbol, row.order, row.note.split(":")[0] or None)
+            for row in rows
+            if row.order is not None
+        ],
     )
 
 

@@ -74,6 +74,7 @@ class Funnel:
 
     session: date
     rungs: tuple[Rung, ...]
+    fault: str = ""  # why the rows could not be counted; then every rung is empty
 
     def __post_init__(self) -> None:
         if tuple(rung.name for rung in self.rungs) != tuple(RungName):
@@ -84,6 +85,12 @@ class Funnel:
                     f"expected the {above.left} that left {above.name} to enter {below.name}, "
                     f"{below.entered} did"
                 )
+
+    @classmethod
+    def uncounted(cls, session: date, why: str) -> "Funnel":
+        """The funnel of an evening whose rows do not fit together: it counts nothing and says why."""
+        rungs = tuple(Rung(name=name, entered=0, left=0, denials=()) for name in RungName)
+        return cls(session=session, rungs=rungs, fault=why)
 
     def rung(self, name: RungName) -> Rung:
         return next(rung for rung in self.rungs if rung.name is name)
@@ -96,6 +103,8 @@ class Funnel:
     @property
     def sentence(self) -> str:
         """Why there was no trade, or how many there were."""
+        if self.fault:
+            return f"The evening cannot be counted, its rows do not fit together: {self.fault}."
         first, filled, last = self.rungs[0], self.rungs[-1].left, self.last
         if filled:
             return f"{filled} of {first.left} symbols became {'a trade' if filled == 1 else 'trades'}."

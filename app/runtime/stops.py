@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from agents.market.indicators import technicals
 from agents.trading.holding import raised_stop
 from agents.trading.policy import is_tighter
@@ -11,13 +13,20 @@ from storage.models import RegimeReading
 
 
 async def tighten_stops(step: Step, before: RegimeReading | None, now: RegimeReading) -> list[str]:
-    """Raise the stops where `now` allows less than `before` did; each in a few words."""
+    """Raise the stops where `now` allows less than `before` did; each in a few words.
+
+    A position that a later action has moved already, when the regime is read late, keeps its stop.
+    """
     if before is None or not is_tighter(policy_of(step, now), policy_of(step, before)):
         return []
+    later = await step.ledger.actions_since(step.session + timedelta(days=1))
+    moved = {row.symbol for row in later if row.applied_session is not None}
     raised = []
     stop_atr = step.parts.regime_policy.stop_atr
     for position in await step.ledger.open_positions():
         readings = technicals(step.view.bars(position.symbol))
+        if position.symbol in moved:
+            continue
         stop = raised_stop(held(position), readings, step.session, stop_atr=stop_atr)
         if stop > position.stop:
             raised.append(f"{position.symbol} {position.stop:.2f} to {stop:.2f}")

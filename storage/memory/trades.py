@@ -185,7 +185,14 @@ class TradeMemory(Part):
             .join(Approval, Approval.id == Position.approval_id)
             .join(ParameterVersion, ParameterVersion.version == TradeOutcome.parameters_version)
             .join(bought, and_(bought.position_id == Position.id, bought.side == OrderSide.BUY))
-            .outerjoin(sold, and_(sold.position_id == Position.id, sold.side == OrderSide.SELL))
+            .outerjoin(
+                sold,  # the last sale alone: a part may have been sold on a session before
+                and_(
+                    sold.position_id == Position.id,
+                    sold.side == OrderSide.SELL,
+                    sold.session == Position.closed_session,
+                ),
+            )
             .order_by(TradeOutcome.exit_time.desc(), TradeOutcome.symbol)
             .limit(most)
         )

@@ -19,6 +19,7 @@ from agents.market.calendar import add_sessions, sessions
 from agents.market.earnings import Announcement
 from agents.trading.limits import KellyCap, Limits
 from agents.trading.screener import ScreenRules, screen
+from app.runtime.actions import live_through_actions
 from app.runtime.book import book_tonight, facts_at_open
 from app.runtime.limits import kelly_caps
 from app.runtime.step import DeskParts, Step, StepResult
@@ -26,6 +27,7 @@ from app.runtime.steps import STEPS
 from app.runtime.stops import tighten_stops
 from storage.desk import Desk
 from storage.ledger import Ledger
+from storage.memory import AgentMemory
 from storage.models import (
     CashEvent,
     Equity,
@@ -47,7 +49,7 @@ from storage.records import (
     SetupType,
     Slot,
 )
-from tests.app.test_corporate_actions import DAYS, PARTS, Holding, hold, step_at, trial, view_of
+from tests.app.test_corporate_actions import DAYS, PARTS, Holding, hold, split, step_at, trial, view_of
 from tests.market.series import bars_of
 from tests.storage import desk_builder as build
 from tests.storage.desk_builder import ADA, transaction, writing
@@ -187,6 +189,8 @@ def test_a_halved_position_is_one_trade_with_two_sales(database: str) -> None:
         assert (await cash_of_the_trade(session)) == trade.pnl
         assert trade.fees == sum(sale.fee for sale in sales) + position.entry_fee
         assert trade.r_multiple == pytest.approx(float(trade.pnl) / (101 * 10))
+        (listed,) = await AgentMemory(session).trade_records(most=10)  # one line, and its last sale
+        assert (listed.pnl, listed.exit_reference) == (trade.pnl, Decimal("85.0000"))
 
     trial(database, work)
 
@@ -230,6 +234,18 @@ def test_a_regime_that_is_not_tighter_moves_no_stop(database: str, before: Direc
         position.last_session = DAYS[4]
         assert await tightened(session, before, now) == []
         assert position.stop == Decimal("90.0000")
+
+    trial(database, work)
+
+
+def test_a_stop_on_the_basis_of_a_later_split_is_not_raised_by_an_older_bar(database: str) -> None:
+    async def work(session: AsyncSession) -> None:
+        position = await hold(session, HELD)
+        position.last_session = DAYS[4]
+        await live_through_actions(step_at(session, DAYS[5], Slot.CORPORATE_ACTIONS, [split("2", DAYS[5])]))
+        assert position.stop == Decimal("45.0000")
+        assert await tightened(session, Direction.BULL, Direction.BEAR) == []
+        assert position.stop == Decimal("45.0000")  # not 108, at which the split share would be sold at once
 
     trial(database, work)
 

@@ -204,6 +204,30 @@ def test_the_watchlist_is_the_last_screen_with_what_is_held_or_proposed(founded:
     assert (proposed.held, proposed.close, proposed.change) == (False, 90.0, None)
 
 
+@pytest.mark.parametrize(
+    ("figures", "why"),
+    [
+        ({"universe": 9, "with_data": 9, "passed": 1, "failures": {}}, "reached 'thesis', was MSFT"),
+        ({"universe": "many", "with_data": 9, "passed": 1, "failures": {}}, "many"),
+        ({"universe": 9, "with_data": 9, "passed": 1, "failures": {"fresh": None}}, "None"),
+        ({"failures": {}}, "universe"),
+    ],
+)
+def test_an_evening_whose_rows_do_not_fit_says_so_and_the_rest_is_shown(
+    founded: str, figures: dict[str, object], why: str
+) -> None:
+    with writing(founded) as session:
+        session.add(build.run(SESSIONS[0], Slot.SCREEN, result=figures))
+        session.add(build.screened(SESSIONS[0], "AAPL", "90", selected_for_watchlist=True))
+        build.deliberate(session, "MSFT", SESSIONS[0])
+    taken = snapshot(founded)
+    assert [row.symbol for row in taken.watch] == ["AAPL"]
+    assert taken.evening is not None
+    assert [row.symbol for row in taken.evening.argued] == ["MSFT"]
+    assert taken.evening.funnel.sentence.startswith("The evening cannot be counted")
+    assert why in taken.evening.funnel.sentence
+
+
 def split(day: date, value: str, symbol: str = "AAPL", **changes: Any) -> CorporateActionRow:
     values: dict[str, Any] = {
         "symbol": symbol,
