@@ -135,6 +135,18 @@ def test_a_call_whose_process_is_killed_counts_its_worst_case(database: str) -> 
     assert {row["error_message"] for row in rows(database)[:3]} == {"nobody came back to say what it cost"}
 
 
+def test_killed_among_answers_the_ledger_counts_at_least_the_servers_bill(database: str) -> None:
+    with ClaudeStandIn() as claude:
+        child = subprocess.Popen([sys.executable, "-m", "tests.llm.child", database, claude.url, "40", "5"])
+        while len(claude.asked) < 5:
+            assert child.poll() is None
+            time.sleep(0.01)
+        os.kill(child.pid, signal.SIGKILL)
+        assert child.wait() == -signal.SIGKILL
+    assert claude.bill > 0
+    assert counted(database, "settled") <= claude.bill <= counted(database, "settled", "reserved")
+
+
 async def _reserve_once(database: str) -> None:
     engine = open_engine(database)
     await PostgresSpendLedger(engine, budget().limits).reserve(planned("0.01"), uuid7())

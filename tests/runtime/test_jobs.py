@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from agents.base import Abstention
+from agents.base import Answered
 from agents.market.calendar import open_time
 from agents.orchestrator import AgentOrchestrator
 from agents.roles.news_analyst import NewsAnalystAgent
@@ -513,13 +513,13 @@ class Watched(ResearchAgent):
         self._error = error
         self.seen: dict[str, object] = {}
 
-    async def execute(self, context: ResearchContext) -> ResearchThesis | Abstention:
+    async def answer(self, context: ResearchContext) -> Answered[ResearchThesis]:
         query = "select agent_name, symbol from agent_states"
         found = {str(agent): symbol for agent, symbol in await asyncio.to_thread(self._read, query)}
         self.seen = self.seen or found  # the first look: nobody is through by then
         if self._error is not None:
             raise self._error
-        return await super().execute(context)
+        return await super().answer(context)
 
     def _read(self, query: str) -> Rows:
         return read(self._conninfo, query)
@@ -528,9 +528,9 @@ class Watched(ResearchAgent):
 class Slow(StrategyBuilderAgent):
     """Still thinks when the others are through."""
 
-    async def execute(self, context: StrategyContext) -> StrategyVerdict | Abstention:
+    async def answer(self, context: StrategyContext) -> Answered[StrategyVerdict]:
         await asyncio.sleep(0.3)
-        return await super().execute(context)
+        return await super().answer(context)
 
 
 def asking(research: ResearchAgent, strategy: StrategyBuilderAgent) -> AgentOrchestrator:
