@@ -229,6 +229,18 @@ async def test_the_evening_proposes_when_nobody_is_paused(stage: Stage) -> None:
     ]
 
 
+async def test_what_the_evenings_screen_did_not_hand_on_is_not_argued_over(stage: Stage) -> None:
+    """Run again later, with a bar that came since, a deliberation would find others than its screen."""
+    await stage.play(FIRST, *EVENING)
+    await stage.do("update screener_results set selected_for_watchlist = false where symbol = 'NVDA'")
+    run = await stage.play(FIRST, Slot.DELIBERATE)
+    assert run.summary == "3 argued, 1 proposed: MSFT"
+    with Desk(stage.conninfo) as desk:
+        found = await asyncio.to_thread(desk.evening)
+    assert found is not None
+    assert found.funnel.fault == ""
+
+
 @pytest.mark.parametrize(
     ("agent", "stance", "denied_by"),
     [
