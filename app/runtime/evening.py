@@ -119,7 +119,10 @@ async def deliberate(step: Step) -> StepResult:
             {"limits": limits_now(step, None, book, await kelly_caps(step))},
         )
     policy = policy_of(step, regime)
-    candidates = {row.symbol: row for row in step.screened(allowed=policy.setups).selected}
+    # Run again after its screen, with a bar or a regime that came since: what was not screened stays out.
+    on_record = await step.memory.selected(step.session)
+    found = step.screened(allowed=policy.setups).selected
+    candidates = {row.symbol: row for row in found if row.symbol in on_record}
     book, kelly = await book_tonight(step, step.next_session, candidates), await kelly_caps(step)
     limits = limits_now(step, regime, book, kelly)
     if not candidates:

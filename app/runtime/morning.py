@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from agents.market.bars import Bar
 from agents.trading.broker import EntryFill, EntrySkip, SkipReason, fill_entry
+from agents.trading.limits import BookView, Candidate
 from app.runtime.book import book_at_open, facts_at_open
 from app.runtime.limits import kelly_caps, limits_now
 from app.runtime.step import Step, StepResult
@@ -72,14 +74,14 @@ async def open_session(step: Step) -> StepResult:
     filled, skipped = [], []
     for order, approval in resting:
         bar = step.view.bars(order.symbol).on(step.session)
-        terms = terms_of(approval)
-        facts = facts_at_open(step, order.symbol, records.get(approval.setup_type))
         answer: EntryFill | EntrySkip
-        if terms.digest != approval.decided_digest:
-            # Nothing but what the human saw may be traded, whoever wrote to the row since.
-            answer = EntrySkip(reason=SkipReason.CHANGED, note="the terms are not those that were approved")
-        else:
-            answer = fill_entry(terms, bar, facts, book, step.parts.limits, step.parts.costs)
+        try:
+            facts = facts_at_open(step, order.symbol, records.get(approval.setup_type))
+            answer = _answer(step, approval, bar, facts, book)
+        except ValueError as error:
+            # An open that fails holds up the exits of its session: one row must not do that.
+            why = " ".join(str(error).split())
+            answer = EntrySkip(reason=SkipReason.CHANGED, note=f"the entry cannot be reckoned: {why}")
         if isinstance(answer, EntrySkip):
             order.state = OrderState.SKIPPED
             order.note = f"{answer.reason}: {answer.note}"
@@ -99,6 +101,17 @@ async def open_session(step: Step) -> StepResult:
     summary = ", ".join([*(f"bought {name}" for name in filled), *(f"skipped {name}" for name in skipped)])
     limits = limits_now(step, await step.memory.regime(step.session), book, records)
     return StepResult(summary, {"filled": list(filled), "skipped": list(skipped), "limits": limits})
+
+
+def _answer(
+    step: Step, approval: Approval, bar: Bar | None, facts: Candidate, book: BookView
+) -> EntryFill | EntrySkip:
+    """ValueError on terms or limits that are none."""
+    terms = terms_of(approval)
+    if terms.digest != approval.decided_digest:
+        # Nothing but what the human saw may be traded, whoever wrote to the row since.
+        return EntrySkip(reason=SkipReason.CHANGED, note="the terms are not those that were approved")
+    return fill_entry(terms, bar, facts, book, step.parts.limits, step.parts.costs)
 
 
 def terms_of(approval: Approval) -> TradeTerms:

@@ -99,6 +99,15 @@ class ScreenMemory(Part):
                 ],
             )
 
+    async def selected(self, session: date) -> frozenset[str]:
+        """The symbols that an evening's screen handed to the agents."""
+        rows = await self._session.scalars(
+            select(ScreenerResult.symbol).where(
+                ScreenerResult.session == session, ScreenerResult.selected_for_watchlist
+            )
+        )
+        return frozenset(rows)
+
     async def unmeasured_screens(self, due: Mapping[Horizon, Sequence[date]]) -> Sequence[Unmeasured]:
         """The rows of these evenings that lack the outcome their horizon would give."""
         wanted = [

@@ -11,7 +11,7 @@ from uuid import UUID
 
 import psycopg
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from agents.base import Answered
@@ -24,10 +24,12 @@ from agents.roles.strategy_builder import StrategyBuilderAgent, StrategyContext,
 from agents.trading.setups import OversoldBounceParameters, Setups
 from app.runtime.founding import set_rules
 from app.runtime.jobs import TRIES, Executor, TryAgain
+from app.runtime.morning import terms_of
 from app.runtime.slots import SLOTS, due_at
 from app.runtime.step import Step, StepResult
 from app.runtime.steps import STEPS
 from storage.desk import Desk
+from storage.models import Approval
 from storage.records import AgentName, RunState, Slot
 from tests.app.books import assert_books_balance
 from tests.runtime.stage import ADA, FIRST, SECOND, Rows, Stage, contents, read, with_parts
@@ -227,6 +229,18 @@ async def test_the_evening_proposes_when_nobody_is_paused(stage: Stage) -> None:
         ("MSFT", "momentum", "pending", SECOND),
         ("NVDA", "oversold_bounce", "pending", SECOND),
     ]
+
+
+async def test_what_the_evenings_screen_did_not_hand_on_is_not_argued_over(stage: Stage) -> None:
+    """Run again later, with a bar that came since, a deliberation would find others than its screen."""
+    await stage.play(FIRST, *EVENING)
+    await stage.do("update screener_results set selected_for_watchlist = false where symbol = 'NVDA'")
+    run = await stage.play(FIRST, Slot.DELIBERATE)
+    assert run.summary == "3 argued, 1 proposed: MSFT"
+    with Desk(stage.conninfo) as desk:
+        found = await asyncio.to_thread(desk.evening)
+    assert found is not None
+    assert found.funnel.fault == ""
 
 
 @pytest.mark.parametrize(
@@ -476,6 +490,24 @@ async def test_what_nobody_answered_expires_however_late_the_cutoff_is(stage: St
     assert await stage.rows("select state from approvals") == [("expired",)] * 2
     assert await stage.rows("select verb, given_by from verdicts") == [("expired", "the desk")] * 2
     assert (await everything(stage))["orders"] == []
+
+
+async def test_an_entry_that_cannot_be_reckoned_is_skipped_and_holds_nothing_up(stage: Stage) -> None:
+    """Limits that are no numbers, and approved ones that this version of the desk does not know."""
+    await stage.evening(FIRST)
+    await stage.approve_all()
+    await stage.play(SECOND, Slot.CUTOFF)
+    await stage.do("update approvals set limits = '{\"heat\": \"much\"}' where symbol = 'MSFT'")
+    async with AsyncSession(stage.engine) as database, database.begin():
+        approval = (await database.scalars(select(Approval).where(Approval.symbol == "NVDA"))).one()
+        approval.limits = {"leverage": 2.0}
+        approval.digest = approval.decided_digest = terms_of(approval).digest
+    run = await stage.play(SECOND, Slot.OPEN)
+    assert (run.state, run.summary) == (RunState.DONE, "skipped NVDA, skipped MSFT")
+    (microsoft,), (nvidia,) = await stage.rows("select note from orders order by symbol")
+    assert microsoft.startswith("changed: the entry cannot be reckoned: could not convert")
+    assert nvidia.startswith("changed: the entry cannot be reckoned: 1 validation error for Limits")
+    assert (await stage.play(SECOND, Slot.SETTLE)).state is RunState.DONE
 
 
 async def test_approvals_wait_until_the_next_cutoff_by_the_machines_clock(stage: Stage) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 
@@ -22,6 +22,8 @@ from agents.market.volatility import MOST_BEHIND
 from app.runtime.sources import PriceNow
 from storage.records import to_price
 from storage.vendor_series import StoredSeries
+
+REPORT_TELLS = timedelta(days=45)  # half a quarter: after it the next report is the nearer one
 
 PRICES = ("open", "high", "low", "close", "volume")
 
@@ -101,8 +103,12 @@ def instrument_of(symbol: str, profile: Profile | None) -> Instrument:
 
 
 def announcement_of(rows: Iterable[Earnings], today: date) -> Announcement | None:
-    """The report nearest to today; the vendor does not say whether a company has confirmed it."""
-    nearest = min((row.date for row in rows), key=lambda day: (abs(day - today), day), default=None)
+    """The report nearest to today; the vendor does not say whether a company has confirmed it.
+
+    One of more than 45 days ago says nothing of the next, which may come any day: then none is known.
+    """
+    telling = (row.date for row in rows if today - row.date <= REPORT_TELLS)
+    nearest = min(telling, key=lambda day: (abs(day - today), day), default=None)
     if nearest is None:
         return None
     session = nearest if is_session(nearest) else next_session(nearest)
