@@ -15,7 +15,7 @@ from agents.market.fmp.caller import Errand
 from agents.market.news.feeds import FeedRefused, read_feed
 from agents.market.news.items import NewsItem, distinct
 from agents.market.news.matching import symbols_in, tickers_of
-from agents.market.news.sources import News, NewsConfig, NewsSources
+from agents.market.news.sources import News, NewsConfig, NewsSources, _new_york
 from agents.market.plain_text import plain_text
 from tests.market.fmp.kit import IN_SESSION, Bench
 from tests.standins.fmp_words import Fault, FaultKind
@@ -288,3 +288,9 @@ async def test_the_secret_in_a_feeds_address_is_not_kept(bench: Bench, pages: Pa
 def test_what_is_no_safe_address_is_no_feed(url: str) -> None:
     with pytest.raises(ValidationError):
         NewsConfig(feeds=(url,))
+
+
+@pytest.mark.parametrize("told", ["9999-12-31 23:00:00", "0001-01-01 00:00:00", "yesterday", ""])
+def test_an_article_of_no_time_that_can_be_told_is_an_article_all_the_same(told: str) -> None:
+    at = _new_york(told)
+    assert at is None or at.year == 1
