@@ -13,7 +13,7 @@ import numpy as np
 
 from agents.market.actions import ActionKind, Actions, CorporateAction
 from agents.market.bars import BENCHMARK_FUND, VOLATILITY_INDEX, AssetType, Bars, Instrument
-from agents.market.calendar import NEW_YORK, is_session, next_session, sessions_between
+from agents.market.calendar import FIRST_DAY, LAST_DAY, NEW_YORK, is_session, next_session, sessions_between
 from agents.market.earnings import Announcement
 from agents.market.fmp.cache import Aged
 from agents.market.fmp.free_plan import FREE_FUNDS
@@ -102,7 +102,8 @@ def instrument_of(symbol: str, profile: Profile | None) -> Instrument:
 
 def announcement_of(rows: Iterable[Earnings], today: date) -> Announcement | None:
     """The report nearest to today; the vendor does not say whether a company has confirmed it."""
-    nearest = min((row.date for row in rows), key=lambda day: (abs(day - today), day), default=None)
+    days = (row.date for row in rows if FIRST_DAY <= row.date < LAST_DAY)
+    nearest = min(days, key=lambda day: (abs(day - today), day), default=None)
     if nearest is None:
         return None
     session = nearest if is_session(nearest) else next_session(nearest)

@@ -22,6 +22,7 @@ METRICS, RATIOS = "key-metrics-ttm", "ratios-ttm"
 ARTICLES = "fmp-articles"
 
 SLOW = (EARNINGS, PROFILE, METRICS, RATIOS)  # good for days: asked once, whichever slot comes first
+DAILY = (BARS, SPLITS, DIVIDENDS)  # good for a session
 ALL_BARS_BYTES = 60_000  # five years, packed; a few days are as small as a quote
 TYPICAL_BYTES = {
     BARS: 1_500,
@@ -109,7 +110,9 @@ def wanted(slot: Slot, names: Names, *, settled: bool = False) -> Iterator[Wante
         case Slot.SETTLE | Slot.SETTLE_EVENING | Slot.SETTLE_MORNING:
             yield from ((Priority.EXITS, BARS, symbol) for symbol in held)
             if slot is Slot.SETTLE:
-                yield from ((Priority.POSITIONS, EARNINGS, symbol) for symbol in held)
+                # Kept since the morning, unless nobody looked: no bar may meet a stop of another basis.
+                for endpoint in (SPLITS, DIVIDENDS, EARNINGS):
+                    yield from ((Priority.POSITIONS, endpoint, symbol) for symbol in held)
             if BENCHMARK_FUND not in held:
                 yield Priority.POSITIONS, BARS, BENCHMARK_FUND
             yield from ((Priority.APPROVALS, BARS, symbol) for symbol in waiting)
@@ -146,7 +149,7 @@ def plan_for(
         settled = last_settled(due) >= day
         fresh = []
         for want in wanted(each, names, settled=settled):
-            once = (None if want[1] in SLOW else day if want[1] == BARS else date.max, want)
+            once = (None if want[1] in SLOW else day if want[1] in DAILY else date.max, want)
             if once not in seen:
                 fresh.append(want)
             if once[0] != date.max:
