@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import logging
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -278,10 +279,14 @@ async def test_without_the_vendor_the_feeds_are_still_read(bench: Bench, pages: 
     assert len(news.items) == 1 and "used up" in news.failed[0].why
 
 
-async def test_the_secret_in_a_feeds_address_is_not_kept(bench: Bench, pages: Pages) -> None:
+async def test_the_secret_in_a_feeds_address_is_not_kept(
+    bench: Bench, pages: Pages, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
     pages.pages["/rss?token=s3cret"] = Page(rss(item("Good")))
     await read(bench, f"{pages.root}/rss?token=s3cret")
     assert bench.store.kept and "s3cret" not in repr(bench.store.kept)
+    assert "s3cret" not in caplog.text
 
 
 @pytest.mark.parametrize("url", ["http://example.com/rss", "file:///etc/passwd", "/etc/passwd", "https://"])
