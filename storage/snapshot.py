@@ -427,6 +427,7 @@ class DeskSnapshot:
     evening: Evening | None  # the last one screened, None before the first
     totals: TradeTotals
     quota: QuotaRow | None  # None: this desk has no vendor
+    followed: int = 0  # symbols on the watchlist
     spend: SpendRow
 
     @property

@@ -67,12 +67,13 @@ def read_snapshot(connection: Connection) -> DeskSnapshot | None:
     header = fetch_one(connection, DeskHeader, _HEADER)
     if header is None:
         return None
-    now = fetch_one(connection, _Instant, "select now() as at")
+    now = fetch_one(connection, _Instant, _INSTANT)
     assert now is not None
     return DeskSnapshot(
         taken_at=now.at,
         header=header,
         regime=fetch_one(connection, RegimeRow, _REGIME),
+        followed=now.followed,
         watch=fetch_all(connection, WatchRow, _WATCH, {"closes": CLOSES_SHOWN}),
         approvals=_approvals(connection, _LISTED, [DECIDED_SHOWN]),
         positions=fetch_all(connection, PositionRow, _POSITIONS),
@@ -101,6 +102,7 @@ def read_approval(connection: Connection, approval_id: UUID) -> ApprovalRow | No
 @dataclass(frozen=True)
 class _Instant:
     at: datetime
+    followed: int
 
 
 @dataclass(frozen=True)
@@ -272,6 +274,9 @@ def _totals(connection: Connection) -> TradeTotals:
     )
 
 
+_INSTANT = """
+    select now() as at, (select count(*) from watchlist where removed_at is null)::int as followed
+"""
 _HEADER = """
     select name, kind, state, verdict_mode, history_title, survivors, first_session, last_session,
            case when clock_anchor is not null then clock_from + (now() - clock_anchor) * clock_speed

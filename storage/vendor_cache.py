@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from math import isfinite
 
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from storage.calls import CachedAnswer
 from storage.models import VendorCacheRow
@@ -69,6 +69,18 @@ class VendorCache:
                     where=VendorCacheRow.fetched_at <= new.excluded.fetched_at,
                 )
             )
+
+
+async def forget_overtaken(connection: AsyncConnection, before: datetime) -> int:
+    """Remove the answers to questions about a day of its own that expired before; how many they were.
+
+    Nobody puts these questions again: the next day's is another. The last answer to every other one stays.
+    """
+    gone = await connection.execute(text(_OVERTAKEN), {"before": before})
+    return gone.rowcount
+
+
+_OVERTAKEN = "delete from vendor_cache where params ~ '(^|&)(from|date)=' and expires_at < :before"
 
 
 def _storable(value: object) -> object:

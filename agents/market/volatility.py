@@ -186,7 +186,10 @@ def parse_fred(text: str) -> Bars:
 
 def _table(text: str, header: Sequence[str | None]) -> list[list[str]]:
     """The rows below a header whose named columns are these; ValueError where it is another file."""
-    rows = [row for row in csv.reader(io.StringIO(text)) if row]
+    try:
+        rows = [row for row in csv.reader(io.StringIO(text)) if row]
+    except csv.Error:
+        raise ValueError("it is not the table expected") from None
     if not rows or len(rows[0]) != len(header):
         raise ValueError("it is not the table expected")
     for found, expected in zip(rows[0], header, strict=True):

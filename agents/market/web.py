@@ -12,6 +12,8 @@ import httpx
 
 # At its finest httpcore writes down the headers of every answer, and an answer may repeat a key.
 logging.getLogger("httpcore").setLevel(logging.INFO)
+# It writes down every address it asks, and some feeds have a secret in theirs.
+logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
 @dataclass(frozen=True, kw_only=True)

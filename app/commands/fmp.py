@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from agents.market.fmp.cache import Aged
 from agents.market.fmp.caller import Errand
+from agents.market.fmp.errors import MEANINGS, FmpError
 from agents.market.fmp.free_plan import FREE_UNIVERSE
 from agents.market.fmp.keeping import Refused
 from agents.market.fmp.local_screener import screen_profiles
@@ -28,7 +29,7 @@ from app.runtime.live import LiveDesk, find_live_desk
 from app.runtime.market.telling import NobodyAsked
 from app.settings import Settings, load_settings
 from app.wiring import asks_the_vendor, rehearsal, vendor_client
-from storage.calls import Priority
+from storage.calls import CallFault, Priority
 from storage.engine import open_engine
 from storage.errors import OperatorError
 from storage.plain import clean, span
@@ -36,6 +37,7 @@ from storage.vendor_cache import VendorCache
 
 Value = TypeVar("Value")
 LABEL = 34
+NOTE_SHOWN = 40  # characters of the vendor's own words
 
 
 @dataclass(frozen=True)
@@ -173,14 +175,24 @@ async def _look(
             try:
                 answer = await ask(look)
             except Refused as refused:
-                if isinstance(refused, OperatorError):
-                    raise
+                if isinstance(refused, FmpError):
+                    raise _in_a_line(refused) from None
                 raise OperatorError(
                     str(refused), "`quorum quota` and `quorum fmp entitlements` say more"
                 ) from None
             return answer, await _calls(engine, ledger.fingerprint, job) - before, look.now
     finally:
         await engine.dispose()
+
+
+def _in_a_line(refused: FmpError) -> OperatorError:
+    """Without the vendor's own words where they are many: the ledger keeps them."""
+    meaning, remedy = MEANINGS[refused.fault]
+    if refused.fault is CallFault.BAD_REQUEST and refused.status is None:  # it was never sent
+        return OperatorError(f"{refused.asked}: {refused.note}", "`quorum watch list` names symbols")
+    words = f": {refused.note}" if len(refused.note) <= NOTE_SHOWN and refused.note else ""
+    answered = "gave no answer" if refused.status is None else f"answered {refused.status}"
+    return OperatorError(clean(f"FMP {answered} for {refused.asked} ({meaning}{words})"), remedy)
 
 
 async def _calls(engine: AsyncEngine, key: str, job: str) -> int:

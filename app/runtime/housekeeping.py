@@ -1,4 +1,4 @@
-"""What the desk does at night: the queue forgets finished jobs, applied changes are measured again."""
+"""What the desk does at night: it forgets finished jobs and overtaken answers, and measures changes again."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from agents.patterns import measured
 from app.runtime.step import Step, StepResult
 from storage.memory.adjustments import APPLIED
 from storage.queue import forget_finished
+from storage.vendor_cache import forget_overtaken
 
 MEASURED_FOR = timedelta(days=60)  # after a change, and as long before it
 MOST_CHANGES = 100
+OVERTAKEN = timedelta(days=7)  # after its time, an answer about one day serves nobody
 
 
 async def tidy_up(step: Step) -> StepResult:
@@ -21,9 +23,14 @@ async def tidy_up(step: Step) -> StepResult:
     pooled = await (await step.database.connection()).get_raw_connection()
     connection = cast("psycopg.AsyncConnection[object]", pooled.driver_connection)
     jobs = await forget_finished(connection)
+    answers = await forget_overtaken(await step.database.connection(), step.now - OVERTAKEN)
     changes = await _measure_changes(step)
-    said = f"{jobs} finished jobs forgotten" + (f", {changes} changes measured" if changes else "")
-    return StepResult(said, {"jobs": jobs, "measured": changes})
+    told = [
+        f"{jobs} finished jobs forgotten",
+        f"{answers} overtaken answers forgotten" if answers else "",
+        f"{changes} changes measured" if changes else "",
+    ]
+    return StepResult(", ".join(filter(None, told)), {"jobs": jobs, "answers": answers, "measured": changes})
 
 
 async def _measure_changes(step: Step) -> int:

@@ -32,7 +32,7 @@ from app.runtime.dossiers import kept_dossiers
 from app.runtime.leader import first_line
 from app.runtime.outage import connection_lost
 from app.runtime.slots import SLOTS, due_at
-from app.runtime.sources import Market, Sources
+from app.runtime.sources import Market, MarketNotReady, Sources
 from app.runtime.step import DeskParts, Step, StepResult
 from app.runtime.steps import STEPS
 from storage.events import Topic, announce
@@ -162,8 +162,12 @@ class Executor:
     async def _why_not(self, database: AsyncSession, run: Run, roster: Roster) -> str:
         """Why the run is skipped, or nothing."""
         rule, bench = SLOTS[run.slot], self._bench()
-        if lacks := await bench.sources.lacks_now(run.slot, run.session):
+        if lacks := bench.sources.lacks(run.slot, run.session):
             return lacks
+        if refused := await bench.sources.lacks_now(run.slot, run.session):
+            if rule.until is None:  # a refusal passes, and what must not stay undone waits for that
+                raise MarketNotReady(refused)
+            return refused
         if rule.owner is not None and (away := roster.paused(rule.owner)):
             return f"{rule.owner} is {away}"
         if rule.until is not None and bench.clock.now() >= rule.until(run.session):

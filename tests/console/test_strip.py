@@ -133,6 +133,13 @@ async def test_what_a_desk_lacks_stands_above_the_panes_until_it_is_hidden() -> 
         await console.until(lambda: says not in console.text)
 
 
+async def test_a_desk_that_watches_symbols_without_bars_says_when_those_come() -> None:
+    desk = replace(a_new_desk(lacks={}), followed=78)
+    async with running(FakeDesk(desk), size=(120, 40)) as console:
+        assert "78 symbols are watched" in console.text and "nothing is watched" not in console.text
+        assert "settle in 8h26m, at 2026-03-02 22:30Z" in console.text
+
+
 async def test_a_desk_without_data_says_what_is_missing_and_when_it_comes() -> None:
     async with running(FakeDesk(a_new_desk(lacks={})), size=(120, 40)) as console:
         for part in (

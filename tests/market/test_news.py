@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import logging
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -15,7 +16,7 @@ from agents.market.fmp.caller import Errand
 from agents.market.news.feeds import FeedRefused, read_feed
 from agents.market.news.items import NewsItem, distinct
 from agents.market.news.matching import symbols_in, tickers_of
-from agents.market.news.sources import News, NewsConfig, NewsSources
+from agents.market.news.sources import News, NewsConfig, NewsSources, _new_york
 from agents.market.plain_text import plain_text
 from tests.market.fmp.kit import IN_SESSION, Bench
 from tests.standins.fmp_words import Fault, FaultKind
@@ -278,13 +279,23 @@ async def test_without_the_vendor_the_feeds_are_still_read(bench: Bench, pages: 
     assert len(news.items) == 1 and "used up" in news.failed[0].why
 
 
-async def test_the_secret_in_a_feeds_address_is_not_kept(bench: Bench, pages: Pages) -> None:
+async def test_the_secret_in_a_feeds_address_is_not_kept(
+    bench: Bench, pages: Pages, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
     pages.pages["/rss?token=s3cret"] = Page(rss(item("Good")))
     await read(bench, f"{pages.root}/rss?token=s3cret")
     assert bench.store.kept and "s3cret" not in repr(bench.store.kept)
+    assert "s3cret" not in caplog.text
 
 
 @pytest.mark.parametrize("url", ["http://example.com/rss", "file:///etc/passwd", "/etc/passwd", "https://"])
 def test_what_is_no_safe_address_is_no_feed(url: str) -> None:
     with pytest.raises(ValidationError):
         NewsConfig(feeds=(url,))
+
+
+@pytest.mark.parametrize("told", ["9999-12-31 23:00:00", "0001-01-01 00:00:00", "yesterday", ""])
+def test_an_article_of_no_time_that_can_be_told_is_an_article_all_the_same(told: str) -> None:
+    at = _new_york(told)
+    assert at is None or at.year == 1

@@ -123,6 +123,8 @@ async def test_a_source_far_behind_is_no_reading(files: Files) -> None:
     [
         "",
         "<html>",
+        "<html>\r<p>\n",
+        '"' + "x" * 140_000,
         "DATE,OPEN,HIGH,LOW,CLOSE\n",
         "DATE,OPEN,HIGH,LOW,CLOSE\n03/10/2026,1,2",
         "DATE,OPEN,HIGH,LOW,CLOSE\n03/10/2026,20,21,19,-20\n",

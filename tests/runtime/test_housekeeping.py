@@ -26,6 +26,35 @@ async def test_jobs_and_workers_long_done_are_forgotten(stage: Stage) -> None:
     assert await stage.rows("select host from workers") == [("here",)]
 
 
+async def test_answers_about_a_day_long_past_are_forgotten_and_last_good_ones_are_kept(stage: Stage) -> None:
+    stage.clock.shown = due_at(FIRST, Slot.HOUSEKEEPING)
+    for endpoint, params, days in (
+        ("historical-price-eod/full", "from=2026-01-05", 8),
+        ("historical-price-eod/full", "from=2026-03-05", 6),
+        ("sector-performance-snapshot", "date=2026-01-05", 8),
+        ("quote", "", 400),
+        ("income-statement", "limit=5&period=annual", 400),
+    ):
+        expired = stage.clock.shown - timedelta(days=days)
+        execute(
+            stage.conninfo,
+            "insert into vendor_cache (endpoint, symbol, params, body, fetched_at, expires_at)"
+            " values (%s, 'KO', %s, '[]', %s, %s)",
+            endpoint,
+            params,
+            expired - timedelta(days=1),
+            expired,
+        )
+    run = await stage.play(FIRST, Slot.HOUSEKEEPING)
+    assert run.state is RunState.DONE and "2 overtaken answers forgotten" in run.summary
+    left = await stage.rows("select endpoint, params from vendor_cache order by 1")
+    assert left == [
+        ("historical-price-eod/full", "from=2026-03-05"),
+        ("income-statement", "limit=5&period=annual"),
+        ("quote", ""),
+    ]
+
+
 async def test_an_applied_change_is_measured_until_its_time_is_up(stage: Stage) -> None:
     night = due_at(FIRST, Slot.HOUSEKEEPING)
     change = """

@@ -60,6 +60,7 @@ class FmpError(OperatorError):
         words = f": {note}" if note else ""
         super().__init__(f"FMP {answered} for {asked} ({meaning}{words})", remedy)
         self.fault = fault
+        self.asked = asked
         self.status = status
         self.note = note
         self.parameter = parameter

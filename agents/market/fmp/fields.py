@@ -16,6 +16,7 @@ from agents.market.plain_text import plain_text
 from storage.plain import shortened
 
 LARGEST = 1e15  # beyond it a number is a defect, and arithmetic with it would overflow
+DEAREST = 1e9  # dollars; beyond it a price is a defect, and no column of ours would hold it
 MILLISECONDS_FROM = 100_000_000_000  # seconds reach it in the year 5138
 
 LINE = 200
@@ -72,7 +73,7 @@ Number = Annotated[
 Shares = Annotated[
     Annotated[float, Field(ge=0, le=LARGEST, allow_inf_nan=False)] | None, BeforeValidator(_blank_is_none)
 ]
-Price = Annotated[float, Field(gt=0, le=LARGEST, allow_inf_nan=False)]
+Price = Annotated[float, Field(gt=0, le=DEAREST, allow_inf_nan=False)]
 MaybePrice = Annotated[Price | None, BeforeValidator(_nothing_is_none)]
 Money = Annotated[
     Decimal, BeforeValidator(_blank_is_none), Field(ge=0, le=Decimal("1e9"), allow_inf_nan=False)

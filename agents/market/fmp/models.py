@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 
 from agents.market.actions import ActionKind, CorporateAction
 from agents.market.bars import AssetType, Instrument
+from agents.market.calendar import LAST_DAY
 from agents.market.fmp.fields import (
     Article,
     Day,
@@ -156,8 +157,11 @@ class Earnings(SymbolRow):
 
 
 def next_report(rows: tuple[Earnings, ...], today: date) -> date | None:
-    """The day of the next expected report, today or later; None when the vendor names none."""
-    return min((row.date for row in rows if row.eps_actual is None and row.date >= today), default=None)
+    """The day of the next expected report, today or later; None when the vendor names none
+    that the calendar knows."""
+    return min(
+        (row.date for row in rows if row.eps_actual is None and today <= row.date <= LAST_DAY), default=None
+    )
 
 
 class Profile(SymbolRow):

@@ -190,7 +190,7 @@ def _new_york(told: str) -> datetime | None:
     """The vendor's "YYYY-MM-DD HH:MM:SS", which it writes in New York's time without saying so."""
     try:
         return datetime.fromisoformat(told).replace(tzinfo=NEW_YORK).astimezone(UTC)
-    except ValueError:
+    except (ValueError, OverflowError):  # the last day of the year 9999 is none in UTC
         return None
 
 

@@ -79,7 +79,13 @@ class WatchPane(TablePane):
                 line(Piece(" nothing matches ", Tone.MUTED), Piece(clean(view.needle), Tone.STRONG)),
                 line(Piece(" esc clears the filter", Tone.MUTED)),
             ]
-        return self.missing(view, "nothing is watched yet", "screen", _last_screen(view))
+        snapshot = view.state.snapshot
+        if snapshot is None or not snapshot.followed:
+            return self.missing(view, "nothing is watched yet", "screen", _last_screen(view))
+        watched = f"{snapshot.followed} symbols are watched"
+        if snapshot.header.session is None:
+            return self.missing(view, watched, "settle", "their bars come after the next session's close")
+        return self.missing(view, f"{watched}, none is near a setup", "screen", _last_screen(view))
 
     def facts(self, view: View) -> str:
         snapshot = view.state.snapshot

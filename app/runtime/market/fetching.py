@@ -18,7 +18,9 @@ from storage.plain import shortened
 from storage.quota import QuotaLedger, Reservation
 
 AT_A_TIME = 3
-AWAY_AFTER = 2  # questions without any answer: then the vendor is away, and the rest is not asked either
+AWAY_AFTER = (
+    2  # questions in a row without any answer: then the vendor is away, and the rest is not asked either
+)
 AGAIN_AFTER = timedelta(minutes=14)  # below the quarter of an hour after which a failed run is tried anew
 AGAIN_AT_MOST = timedelta(hours=2)
 SPOILED = timedelta(minutes=45)  # before an answer that made no sense is asked for again
@@ -35,10 +37,12 @@ class NotingAsker:
         self._faults: dict[tuple[str, str], CallFault] = {}
 
     async def ask(self, query: Query[RowT], errand: Errand) -> Answer[RowT]:
+        name = (query.endpoint, query.symbol or "")
+        self._faults.pop(name, None)
         try:
             return await self._asker.ask(query, errand)
         except FmpError as refused:
-            self._faults[query.endpoint, query.symbol or ""] = refused.fault
+            self._faults[name] = refused.fault
             raise
 
     def fault(self, name: tuple[str, str]) -> CallFault | None:
@@ -102,9 +106,17 @@ class Fetching:
                 else:
                     if told is not None and told.stale:
                         failures[name] = shortened(told.note, 200)
+                    else:
+                        unanswered = 0
                 unanswered += self._unanswered(name)
 
-        await asyncio.gather(*(work() for _ in range(AT_A_TIME)))
+        workers = [asyncio.ensure_future(work()) for _ in range(AT_A_TIME)]
+        try:
+            await asyncio.gather(*workers)
+        finally:  # none asks on when another one broke: what was reserved is given back now
+            for worker in workers:
+                worker.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
         if unanswered >= AWAY_AFTER:
             self._away_for = min(max(self._away_for * 2, AGAIN_AFTER), AGAIN_AT_MOST)
             self._away_until = self._clock.now() + self._away_for

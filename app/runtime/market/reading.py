@@ -13,7 +13,7 @@ import numpy as np
 
 from agents.market.actions import ActionKind, Actions, CorporateAction
 from agents.market.bars import BENCHMARK_FUND, VOLATILITY_INDEX, AssetType, Bars, Instrument
-from agents.market.calendar import NEW_YORK, is_session, next_session, sessions_between
+from agents.market.calendar import FIRST_DAY, LAST_DAY, NEW_YORK, is_session, next_session, sessions_between
 from agents.market.earnings import Announcement
 from agents.market.fmp.cache import Aged
 from agents.market.fmp.free_plan import FREE_FUNDS
@@ -107,7 +107,8 @@ def announcement_of(rows: Iterable[Earnings], today: date) -> Announcement | Non
 
     One of more than 45 days ago says nothing of the next, which may come any day: then none is known.
     """
-    telling = (row.date for row in rows if today - row.date <= REPORT_TELLS)
+    told = (row.date for row in rows if FIRST_DAY <= row.date < LAST_DAY)
+    telling = (day for day in told if today - day <= REPORT_TELLS)
     nearest = min(telling, key=lambda day: (abs(day - today), day), default=None)
     if nearest is None:
         return None

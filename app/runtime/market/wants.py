@@ -22,6 +22,7 @@ METRICS, RATIOS = "key-metrics-ttm", "ratios-ttm"
 ARTICLES = "fmp-articles"
 
 SLOW = (EARNINGS, PROFILE, METRICS, RATIOS)  # good for days: asked once, whichever slot comes first
+DAILY = (BARS, SPLITS, DIVIDENDS)  # good for a session
 ALL_BARS_BYTES = 60_000  # five years, packed; a few days are as small as a quote
 TYPICAL_BYTES = {
     BARS: 1_500,
@@ -109,7 +110,9 @@ def wanted(slot: Slot, names: Names, *, settled: bool = False) -> Iterator[Wante
         case Slot.SETTLE | Slot.SETTLE_EVENING | Slot.SETTLE_MORNING:
             yield from ((Priority.EXITS, BARS, symbol) for symbol in held)
             if slot is Slot.SETTLE:
-                yield from ((Priority.POSITIONS, EARNINGS, symbol) for symbol in held)
+                # Kept since the morning, unless nobody looked: no bar may meet a stop of another basis.
+                for endpoint in (SPLITS, DIVIDENDS, EARNINGS):
+                    yield from ((Priority.POSITIONS, endpoint, symbol) for symbol in held)
             if BENCHMARK_FUND not in held:
                 yield Priority.POSITIONS, BARS, BENCHMARK_FUND
             yield from ((Priority.APPROVALS, BARS, symbol) for symbol in waiting)
@@ -147,12 +150,12 @@ def plan_for(
         fresh = []
         for want in wanted(each, names, settled=last_settled(due) >= day):
             _, endpoint, symbol = want
-            name = (endpoint, symbol, day if endpoint == BARS else None)
+            name = (endpoint, symbol, day if endpoint in DAILY else None)
             if name in asked:
                 continue
             fresh.append(want)
             kept = shelf(endpoint, symbol)
-            if endpoint in (BARS, *SLOW) and (kept is None or kept.expires_at <= due):
+            if endpoint in (*DAILY, *SLOW) and (kept is None or kept.expires_at <= due):
                 asked.add(name)
         wants += _slot_wants(each, day, due, fresh, shelf, standing)
     first = _plan(now, wants, standing)

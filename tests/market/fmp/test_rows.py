@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from agents.market.fmp import queries
 from agents.market.fmp.errors import FmpError
-from agents.market.fmp.models import Earnings
+from agents.market.fmp.models import Earnings, EodBar
 from agents.market.fmp.queries import Movers, Query, Screener, StatementPeriod
 from storage.calls import CallFault
 from tests.market.fmp.kit import fixture
@@ -132,3 +133,9 @@ def test_any_rows_are_typed_or_refused(query: Query[Any], body: list[object]) ->
     else:
         assert len(rows) == len(body)
         assert all(getattr(row, "symbol", "AAPL") == "AAPL" for row in rows)
+
+
+def test_a_price_no_column_holds_is_refused_with_its_row() -> None:
+    row = {"symbol": "KO", "date": "2026-03-09", "open": 9e14, "high": 9e14, "low": 9e14, "close": 9e14}
+    with pytest.raises(ValidationError):
+        EodBar.model_validate(row)
