@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import os
 from collections.abc import Iterator
 from datetime import date
@@ -195,6 +196,8 @@ def env_example() -> str:
     blocks = [EXAMPLE_HEAD]
     for name, field in _fields(Settings):
         default = "" if field.default in (None, PydanticUndefined) else field.default
+        if isinstance(default, tuple):  # read back as JSON
+            default = json.dumps(default)
         meaning = ", ".join([field.description or "", *_bounds(field)])
         blocks.append(f"# {meaning}\n#{name}={default}")
     return "\n\n".join(blocks) + "\n"

@@ -1,6 +1,6 @@
 """How long an answer is good for: until when it is not asked for again.
 
-A failure has no lifetime: it is never kept. An answer without rows is asked again after a day.
+A failure has no lifetime: it is never kept. An answer without rows is asked again after a day, or when actions are.
 """
 
 from __future__ import annotations
