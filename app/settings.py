@@ -213,7 +213,7 @@ def env_example() -> str:
     blocks = [EXAMPLE_HEAD]
     for name, field in _fields(Settings):
         default = "" if field.default in (None, PydanticUndefined) else field.default
-        if isinstance(default, tuple):  # read as JSON
+        if isinstance(default, tuple):  # read back as JSON
             default = json.dumps(default)
         meaning = ", ".join([field.description or "", *_bounds(field)])
         blocks.append(f"# {meaning}\n#{name}={default}")

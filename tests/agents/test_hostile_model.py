@@ -111,7 +111,7 @@ async def test_five_hundred_decisions_of_a_hostile_model_pass_no_limit() -> None
         for text in said(found):
             assert len(text) < 4_000
             assert clean(text) == text  # nothing a terminal would obey
-            assert not any(number in text for number in INVENTED)
+            assert not any(number in text for number in INVENTED), text
         reader = of(found, AgentName.NEWS)
         assert reader is not None
         assert (INJECTION in reader.origin.flags) or not planted

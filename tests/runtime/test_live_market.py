@@ -155,6 +155,14 @@ async def test_a_split_is_lived_through_before_its_bar_meets_the_stop(stage: Liv
     assert basis[0] == pytest.approx(float(before[2]) / 4, rel=1e-3)
 
 
+async def test_splits_are_asked_for_every_morning_where_there_never_was_one(stage: LiveStage) -> None:
+    for day in (MONDAY, TUESDAY):
+        state, _, _ = await stage.slot(day, Slot.CORPORATE_ACTIONS)
+        assert state == "done"
+    asked = "select count(*) from vendor_calls where endpoint = 'splits' and symbol = 'AAPL'"
+    assert await stage.rows(asked) == [(2,)]
+
+
 async def test_an_entry_is_filled_at_the_open_that_a_quote_tells(stage: LiveStage) -> None:
     opened = stage.vendor.market.bar(KO, TUESDAY, stage.clock.now())[0]
     await stage.day(MONDAY)

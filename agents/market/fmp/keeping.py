@@ -45,8 +45,9 @@ class Keeper:
         *,
         as_of: Callable[[tuple[RowT, ...], datetime], datetime] = lambda _, fetched: fetched,
         doubt: Callable[[tuple[RowT, ...], tuple[RowT, ...]], str | None] | None = None,
+        until_empty: Callable[[datetime], datetime] = lambda now: now + lifetimes.EMPTY,
     ) -> Aged[tuple[RowT, ...]]:
-        """The rows, with their age.
+        """The rows, with their age; an answer without rows is good until `until_empty`.
 
         `doubt` compares an answer with the rows held so far and says why it is not to be believed. When the
         vendor refuses, garbles or may not be asked, the rows held are given as stale, with the reason; raises
@@ -76,7 +77,7 @@ class Keeper:
             if held is not None and old and not answer.rows:
                 why = f"FMP has no rows for {query.asked} any more"
                 return _stale(old, as_of(old, held.fetched_at), held.fetched_at, why)
-            expires = until(answer.rows, now) if answer.rows else now + lifetimes.EMPTY
+            expires = until(answer.rows, now) if answer.rows else until_empty(now)
             await self._cache.put(CachedAnswer(*name, body=answer.body, fetched_at=now, expires_at=expires))
             return _aged(answer.rows, as_of(answer.rows, now), now, from_cache=False)
 

@@ -1,6 +1,7 @@
 """How long an answer is good for: until when it is not asked for again.
 
-A failure has no lifetime: it is never kept. An answer without rows is asked again after a day.
+A failure has no lifetime: it is never kept. An answer without rows is asked again after a day;
+one about actions every morning, as if it had rows.
 """
 
 from __future__ import annotations

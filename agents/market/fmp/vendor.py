@@ -147,12 +147,16 @@ class MarketVendor:
     async def get_dividends(self, symbol: str, errand: Errand = UNSAID) -> Aged[tuple[Dividend, ...]]:
         """Cash dividends, announced ones too; each has its `action`."""
         query = queries.dividends(symbol)
-        return await self._keeper.kept(query, errand, lambda _, now: lifetimes.actions(now))
+        return await self._keeper.kept(
+            query, errand, lambda _, now: lifetimes.actions(now), until_empty=lifetimes.actions
+        )
 
     async def get_splits(self, symbol: str, errand: Errand = UNSAID) -> Aged[tuple[Split, ...]]:
         """Splits; each has its `action`."""
         query = queries.splits(symbol)
-        return await self._keeper.kept(query, errand, lambda _, now: lifetimes.actions(now))
+        return await self._keeper.kept(
+            query, errand, lambda _, now: lifetimes.actions(now), until_empty=lifetimes.actions
+        )
 
     async def get_closes(
         self, symbol: str, start: date, errand: Errand = UNSAID

@@ -282,7 +282,7 @@ async def test_the_key_is_in_no_url_log_error_or_repr(
         seen += traceback.format_exception(refused.value)
     seen += [record.getMessage() for record in caplog.records]
     seen += [repr(ledger), repr([call.params for call in vendor.served])]
-    assert [record.name for record in caplog.records] == ["httpx"] * 2
+    assert not caplog.records  # addresses are not logged at all
     assert secret not in "\n".join(seen)
 
 
