@@ -257,6 +257,8 @@ def _lines(said: dict[str, Any]) -> Iterator[str]:
             value = ", ".join(f"{key} {item}" for key, item in value.items() if not isinstance(item, dict))
         elif isinstance(value, list):
             value = "; ".join(str(item) for item in value)
+        elif isinstance(value, float):
+            value = f"{value:,.6g}"
         yield f"  {name.replace('_', ' ')}: {value}"
     unverified = [figure for figure in said["figures"] if not figure["grounded"]]
     for flag in said["flags"]:
