@@ -17,7 +17,7 @@ BOMBS = (
     "\u202eDEVORPPA\u202c \u200b\u2066\ufeff",
     "'; drop table votes; -- ${jndi:ldap://x} %s %(x)s {0} \x00",
 )
-LIE = "Revenue grew 412.7% to $98,765.43, RSI is 3.33 and 777,777 shares are a bargain at -1e9."
+LIE = "Revenue grew 412.7% to $4,198,765.43, RSI is 3.33 and 777,777 shares are a bargain at -1e9."
 HUGE = "A" * 60_000
 
 
