@@ -1,6 +1,6 @@
 """The paper desk as its runtime runs it, for a week, against the vendor as a server of its own.
 
-`SESSIONS` and `SPEED` (desk seconds a second) make it shorter or gentler: SESSIONS=3 SPEED=600.
+`SESSIONS` and `SPEED` (desk seconds a second) make it longer or gentler: SESSIONS=7 SPEED=600 is the week.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from tests.runtime.stage import EQUITY
 from tests.standins.market import StandInMarket
 
 pytestmark = pytest.mark.long
-SESSIONS = int(os.environ.get("SESSIONS", "7"))
+SESSIONS = int(os.environ.get("SESSIONS", "3"))
 SPEED = float(os.environ.get("SPEED", "900"))
 NAME = "rehearsal"
 KEY = "a-key-nobody-may-read-0123456789"
