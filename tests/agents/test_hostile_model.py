@@ -8,6 +8,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from random import Random
 
+import pytest
+
 from agents.base import Vote
 from agents.grounding import UNVERIFIED
 from agents.market.company import Dossier
@@ -77,6 +79,7 @@ def of(deliberation: Deliberation, agent: AgentName) -> Vote | None:
     return next((vote for vote in deliberation.votes if vote.agent is agent), None)
 
 
+@pytest.mark.long
 async def test_five_hundred_decisions_of_a_hostile_model_pass_no_limit() -> None:
     random, limits, costs, setups = Random(20_240_307), Limits(), Costs(), Setups()
     ledger = LedgerInMemory()

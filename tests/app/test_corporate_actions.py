@@ -594,6 +594,7 @@ DIVIDENDS = st.sampled_from(["0.01", "0.25", "1.337", "0.005"])
 SPIN_OFFS = st.integers(6, 40)  # percent of the last close
 
 
+@pytest.mark.long
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.integers(1, 3_000),

@@ -48,6 +48,7 @@ def told(said: Said) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.long
 async def test_a_replay_can_be_asked_about_everything_it_did(
     here: Here, databases: EmbeddedDatabases, sample: HistoryPack
 ) -> None:

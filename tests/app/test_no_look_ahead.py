@@ -63,6 +63,7 @@ def truth(databases: EmbeddedDatabases, sample: HistoryPack) -> str:
     return asyncio.run(run_through(databases, sample, FIRST, LAST))
 
 
+@pytest.mark.long
 @settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cut=st.dates(FIRST, date(2007, 3, 2)), seed=st.integers(0, 2**32 - 1))
 def test_shuffling_all_bars_after_a_date_changes_nothing_decided_up_to_it(

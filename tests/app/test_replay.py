@@ -44,6 +44,7 @@ async def test_two_runs_agree_and_their_books_balance(
     assert_books_balance(whole)
 
 
+@pytest.mark.long
 async def test_a_replay_stopped_again_and_again_ends_as_one_that_was_not(
     databases: EmbeddedDatabases, sample: HistoryPack, whole: str
 ) -> None:

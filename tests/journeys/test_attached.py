@@ -56,6 +56,7 @@ def test_a_console_starts_a_runtime_and_leaves_it_running(desk: tuple[Path, Desk
     assert paper.one("select stop_asked_by is not null from leadership")
 
 
+@pytest.mark.long
 def test_a_console_replaces_a_runtime_that_was_killed(desk: tuple[Path, Desk]) -> None:
     home, paper = desk
     with Console(home, "--desk", "paper") as console:

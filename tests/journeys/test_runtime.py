@@ -148,6 +148,7 @@ def test_sigterm_lets_what_was_begun_end_and_sighup_is_ignored(home: Path) -> No
         assert desk.one("select count(*) from runs where state = 'running'") == 0
 
 
+@pytest.mark.long
 def test_stop_reaches_runtimes_and_workers(home: Path) -> None:
     with watched_desk(home, "paper") as desk, Process(home, "run") as first:
         first.leads(desk)

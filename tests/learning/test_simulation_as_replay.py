@@ -105,6 +105,7 @@ def r_of(trade: SimulatedTrade, shares: int, costs: Costs) -> float:
     return float((got - paid - 2 * costs.commission_usd) / (shares * (trade.entry_price - trade.stop)))
 
 
+@pytest.mark.long
 async def test_every_trade_of_a_replay_is_found_and_every_other_was_denied_by_the_account(
     databases: EmbeddedDatabases, sample: HistoryPack
 ) -> None:

@@ -239,6 +239,7 @@ async def test_an_endpoint_the_key_may_not_ask_is_what_the_slot_lacks(stage: Liv
     assert len(stage.vendor.served) == 0
 
 
+@pytest.mark.long
 async def test_the_key_is_written_nowhere(stage: LiveStage, caplog: pytest.LogCaptureFixture) -> None:
     stage.vendor.faults.append(Fault(kind=FaultKind.SERVER_ERROR, symbol=KO, times=9))
     await stage.day(MONDAY)
