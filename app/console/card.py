@@ -169,7 +169,8 @@ def _in_force(view: View, width: int) -> list[Line]:
         if row.source.value != "default" and not _is_idle(row)
     ]
     said = "; ".join(tighter) or "every limit at its default"
-    return paragraph(f"In force since the {found.slot.value} of {found.session}: {said}", width)
+    since = "open" if found.slot.value == "open" else "evening"
+    return paragraph(f"In force since the {since} of {found.session}: {said}", width)
 
 
 def _is_idle(row: LimitInForce) -> bool:
