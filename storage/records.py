@@ -187,6 +187,38 @@ class AdjustmentOutcome(StrEnum):
     PENDING = "PENDING"
 
 
+class AdjustmentStatus(StrEnum):
+    """A proposed change on its way.
+
+    PROPOSED waits for a human, also while it is deferred; APPROVED runs through its undo window; SHADOW is on
+    trial beside the champion; PROMOTABLE has won it and waits for a human again; APPLIED is in force.
+    """
+
+    PROPOSED = "proposed"
+    REFUSED = "refused"  # by code, before anybody was asked
+    REJECTED = "rejected"
+    APPROVED = "approved"
+    SHADOW = "shadow"
+    PROMOTABLE = "promotable"
+    APPLIED = "applied"
+    ROLLED_BACK = "rolled_back"
+    EXPIRED = "expired"
+
+
+class AdjustmentKind(StrEnum):
+    """What is changed: a parameter by its dotted name, or the prompt of a role."""
+
+    PARAMETER = "parameter"
+    PROMPT = "prompt"
+
+
+class AdjustmentRoute(StrEnum):
+    """Where an approval sends a change."""
+
+    SHADOW = "shadow"
+    AT_ONCE = "at_once"  # risky: needs its id typed
+
+
 class RunState(StrEnum):
     """QUEUED and RUNNING end in one of the other three; a replay knows only DONE."""
 
@@ -241,6 +273,21 @@ class OperationKind(StrEnum):
     VENDOR = "vendor"  # a refusal of the vendor forgotten, a block lifted
     WATCH = "watch"  # a symbol added to the watchlist, or removed from it
     ALERT = "alert"  # a mark says that a price has passed a stop or a target
+    HALT = "halt"  # trading stopped: no entries until it is lifted
+    LIFT = "lift"  # a halt lifted by a named human
+    AWAY = "away"  # the operator leaves or comes back
+    POLICY = "policy"  # a standing policy approved, revoked or expired
+    CLOSE = "close"  # a position to be closed by hand
+    STOP_MOVED = "stop_moved"
+    FLATTEN = "flatten"
+    RECONCILE = "reconcile"  # book against broker: what differed, and what a human made of it
+    UNPROTECTED = "unprotected"  # a position whose broker knows no stop for it
+    CASH = "cash"  # paid in or out
+    NOTE = "note"  # a tag or a note on a trade
+    PROPOSAL = "proposal"  # what became of a proposed change
+    LOOP = "loop"  # an alarm of the learning loop
+    BACKUP = "backup"
+    NOTIFY = "notify"  # somebody was told, or could not be
 
 
 @dataclass(frozen=True, kw_only=True)

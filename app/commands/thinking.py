@@ -14,6 +14,7 @@ from app.commands.desks import open_desk, recall
 from storage.errors import OperatorError
 from storage.memory import AdjustmentRow, AgentDay, AgentMemory, InteractionRow, Measurement, ModelSpend
 from storage.plain import as_json, clean, shortened
+from storage.records import AdjustmentStatus
 
 DAYS_SHOWN = 20
 FIGURES_SHOWN = 40
@@ -78,7 +79,8 @@ def print_exchange(desk: str | None, call: str, *, as_object: bool) -> None:
 
 def print_adjustments(desk: str | None, status: str | None, most: int, *, as_object: bool) -> None:
     """The last proposed changes, latest first, and what became of them."""
-    name, found = recall(desk, lambda memory: memory.adjustments(status=status, most=most))
+    of = None if status is None else _status_named(status)
+    name, found = recall(desk, lambda memory: memory.adjustments(status=of, most=most))
     if as_object:
         typer.echo(json.dumps({"desk": name, "adjustments": as_json(found)}))
         return
@@ -87,6 +89,15 @@ def print_adjustments(desk: str | None, status: str | None, most: int, *, as_obj
     for row in found:
         for line in _adjustment(row):
             typer.echo(clean(line))
+
+
+def _status_named(status: str) -> AdjustmentStatus:
+    try:
+        return AdjustmentStatus(status)
+    except ValueError:
+        raise OperatorError(
+            f"there is no status {status!a}", f"one of {', '.join(AdjustmentStatus)}"
+        ) from None
 
 
 def print_agent(agent: str, desk: str | None, *, as_object: bool) -> None:

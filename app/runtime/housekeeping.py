@@ -9,8 +9,8 @@ import psycopg
 
 from agents.patterns import measured
 from app.runtime.step import Step, StepResult
-from storage.memory.adjustments import APPLIED
 from storage.queue import forget_finished
+from storage.records import AdjustmentStatus
 from storage.vendor_cache import forget_overtaken
 
 MEASURED_FOR = timedelta(days=60)  # after a change, and as long before it
@@ -36,7 +36,7 @@ async def tidy_up(step: Step) -> StepResult:
 async def _measure_changes(step: Step) -> int:
     """Compare the trades and closes before and after each applied change, until its time is up."""
     count = 0
-    for change in await step.memory.adjustments(status=APPLIED, most=MOST_CHANGES):
+    for change in await step.memory.adjustments(status=AdjustmentStatus.APPLIED, most=MOST_CHANGES):
         since = change.effective_at
         if since is None or not since <= step.now <= since + MEASURED_FOR:
             continue

@@ -12,27 +12,40 @@ from sqlalchemy import select
 
 from storage.memory.part import Part
 from storage.models import Equity, StrategyAdjustment, TradeOutcome
-from storage.models.base import Json
-from storage.records import AdjustmentOutcome, AgentName, uuid7
-
-APPLIED = "applied"
-PROPOSED = "proposed"
+from storage.proposal_evidence import ProposalEvidence, proposal_digest
+from storage.records import AdjustmentKind, AdjustmentOutcome, AdjustmentStatus, AgentName, uuid7
 
 
 @dataclass(frozen=True, kw_only=True)
 class Adjustment:
-    """A change that is proposed; confidence 0-100. `digest` is the fingerprint a decision must name."""
+    """A change that is proposed, or was refused before anybody was asked; confidence 0-100.
 
+    `session` is the one whose night proposes it. `unit` and `bounds` are as a human reads them.
+    """
+
+    session: date
+    kind: AdjustmentKind
     parameter: str
+    family: str
+    unit: str = ""
+    bounds: str = ""
     old_value: str
     new_value: str
     reasoning: str
     expected_impact: str
     confidence: float
     proposed_by: AgentName
-    evidence: Json
-    digest: str
+    evidence: ProposalEvidence
     experiment: str | None = None
+    expires_at: datetime | None = None
+    refused_because: str | None = None
+
+    @property
+    def digest(self) -> str:
+        """The fingerprint a decision must name."""
+        return proposal_digest(
+            self.kind, self.parameter, self.old_value, self.new_value, self.evidence.to_json()
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +71,7 @@ class AdjustmentRow:
     expected_impact: str
     confidence: float
     proposed_by: AgentName
-    status: str
+    status: AdjustmentStatus
     outcome: AdjustmentOutcome
     sharpe_before: float | None
     sharpe_after: float | None
@@ -80,9 +93,16 @@ class Span:
 
 class AdjustmentMemory(Part):
     async def store_adjustment(self, proposed: Adjustment, *, now: datetime) -> UUID:
-        """Keep a proposed change; its id."""
+        """Keep a proposed change; its id. IntegrityError where that night proposed it already."""
+        own_id = uuid7()
         row = StrategyAdjustment(
-            id=uuid7(),
+            id=own_id,
+            short_id=f"CHG-{own_id.hex[-5:].upper()}",
+            session=proposed.session,
+            kind=proposed.kind,
+            family=proposed.family,
+            unit=proposed.unit,
+            bounds=proposed.bounds,
             parameter_name=proposed.parameter,
             old_value=proposed.old_value,
             new_value=proposed.new_value,
@@ -90,9 +110,11 @@ class AdjustmentMemory(Part):
             expected_impact=proposed.expected_impact,
             confidence_score=Decimal(str(proposed.confidence)),
             proposed_by=proposed.proposed_by,
-            status=PROPOSED,
+            status=AdjustmentStatus.REFUSED if proposed.refused_because else AdjustmentStatus.PROPOSED,
+            refused_because=proposed.refused_because,
             outcome=AdjustmentOutcome.PENDING,
-            evidence=proposed.evidence,
+            evidence=proposed.evidence.to_json(),
+            expires_at=proposed.expires_at,
             digest=proposed.digest,
             experiment=proposed.experiment,
             created_at=now,
@@ -111,7 +133,9 @@ class AdjustmentMemory(Part):
         row.win_rate_before, row.win_rate_after = measure.win_rate_before, measure.win_rate_after
         row.measured_at = now
 
-    async def adjustments(self, *, status: str | None = None, most: int) -> Sequence[AdjustmentRow]:
+    async def adjustments(
+        self, *, status: AdjustmentStatus | None = None, most: int
+    ) -> Sequence[AdjustmentRow]:
         """The last changes, latest first."""
         rows = await self._session.scalars(
             select(StrategyAdjustment)

@@ -10,7 +10,13 @@ from sqlalchemy import CheckConstraint, DateTime, ForeignKey, Index, Numeric, Un
 from sqlalchemy.orm import Mapped, mapped_column
 
 from storage.models.base import Base, Id, Instant, Json, Money, Score, Usd, choice
-from storage.records import AdjustmentOutcome, AgentName
+from storage.records import (
+    AdjustmentKind,
+    AdjustmentOutcome,
+    AdjustmentRoute,
+    AdjustmentStatus,
+    AgentName,
+)
 
 
 class AgentPrompt(Base):
@@ -114,32 +120,66 @@ class SpendLimit(Base):
 
 
 class StrategyAdjustment(Base):
+    """A change that was proposed; its digest binds what it changes and the evidence it was shown with."""
+
     __tablename__ = "strategy_adjustments"
     __table_args__ = (
         CheckConstraint("confidence_score between 0 and 100", name="confidence_score"),
+        # No slip sends a risky change, whoever writes to the table.
+        CheckConstraint("not (route = 'at_once' and typed_id is distinct from short_id)", name="typed_id"),
+        CheckConstraint("(status = 'refused') = (refused_because is not null)", name="refused_because"),
         CheckConstraint(
-            "status in ('proposed', 'rejected', 'shadow', 'applied', 'rolled_back', 'expired')", name="status"
+            "status not in ('approved', 'rejected') or (decided_by is not null and decided_at is not null)",
+            name="decided",
+        ),
+        CheckConstraint("status <> 'approved' or decided_digest = digest", name="decided_digest"),
+        # A night that runs twice proposes once; a family has one change on its way.
+        UniqueConstraint("session", "parameter_name", "new_value"),
+        Index(
+            "uq_strategy_adjustments_in_flight",
+            "family",
+            unique=True,
+            postgresql_where=text("status in ('approved', 'shadow', 'promotable')"),
+        ),
+        Index(
+            "uq_strategy_adjustments_waiting_short_id",
+            "short_id",
+            unique=True,
+            postgresql_where=text("status in ('proposed', 'promotable')"),
         ),
     )
 
     id: Mapped[Id]
-    parameter_name: Mapped[str]
+    short_id: Mapped[str]
+    session: Mapped[dt.date]  # whose night proposed it
+    kind: Mapped[AdjustmentKind] = mapped_column(choice(AdjustmentKind, "kind"))
+    parameter_name: Mapped[str]  # of a prompt: the agent's name
+    family: Mapped[str]
+    unit: Mapped[str] = mapped_column(server_default="")
+    bounds: Mapped[str] = mapped_column(server_default="")
     old_value: Mapped[str]
     new_value: Mapped[str]
     reasoning: Mapped[str]
     expected_impact: Mapped[str]
     confidence_score: Mapped[Score]
     proposed_by: Mapped[AgentName] = mapped_column(choice(AgentName, "proposed_by"))
-    status: Mapped[str]
+    status: Mapped[AdjustmentStatus] = mapped_column(choice(AdjustmentStatus, "status"))
+    refused_because: Mapped[str | None]
     outcome: Mapped[AdjustmentOutcome] = mapped_column(choice(AdjustmentOutcome, "outcome"))
     sharpe_before: Mapped[float | None]
     sharpe_after: Mapped[float | None]
     win_rate_before: Mapped[float | None]
     win_rate_after: Mapped[float | None]
-    evidence: Mapped[Json]
+    evidence: Mapped[Json]  # storage/proposal_evidence.py says what stands in it
     digest: Mapped[str]
     experiment: Mapped[str | None]
+    expires_at: Mapped[dt.datetime | None] = mapped_column(DateTime(timezone=True))  # unanswered: expired
+    deferred_until: Mapped[dt.datetime | None] = mapped_column(DateTime(timezone=True))
+    route: Mapped[AdjustmentRoute | None] = mapped_column(choice(AdjustmentRoute, "route"))
+    typed_id: Mapped[str | None]
+    decided_digest: Mapped[str | None]  # of what the verdict was given on
     decided_by: Mapped[str | None]
+    decided_from: Mapped[str | None]  # tty and SSH origin
     decided_at: Mapped[dt.datetime | None] = mapped_column(DateTime(timezone=True))
     decision_reason: Mapped[str | None]
     effective_at: Mapped[dt.datetime | None] = mapped_column(DateTime(timezone=True))

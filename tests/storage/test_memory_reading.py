@@ -20,8 +20,11 @@ from storage.memory import (
     VixBucket,
 )
 from storage.models import AgentMetric, CashEvent, Deliberation
+from storage.proposal_evidence import ProposalEvidence
 from storage.records import (
+    AdjustmentKind,
     AdjustmentOutcome,
+    AdjustmentStatus,
     AgentName,
     CashKind,
     Direction,
@@ -52,15 +55,17 @@ CALL = Interaction(
     success=True,
 )
 CHANGE = Adjustment(
+    session=SESSIONS[0],
+    kind=AdjustmentKind.PARAMETER,
     parameter="setups.bounce.rsi",
+    family="setups.bounce",
     old_value="38",
     new_value="35",
     reasoning=HOSTILE,
     expected_impact="fewer losers",
     confidence=61.5,
     proposed_by=AgentName.LEARNING,
-    evidence={"n": 12},
-    digest="d" * 64,
+    evidence=ProposalEvidence(verdict="promising", sentences=(HOSTILE,), n=12),
 )
 
 
@@ -273,9 +278,13 @@ async def test_a_change_is_proposed_measured_and_listed(database: str) -> None:
         made = await memory.store_adjustment(CHANGE, now=CLOSE)
         await memory.store_adjustment_outcome(made, measure, now=LATER)
         (row,) = await memory.adjustments(most=5)
-        assert await memory.adjustments(status="applied", most=5) == []
+        assert await memory.adjustments(status=AdjustmentStatus.APPLIED, most=5) == []
     assert (row.id, row.parameter, row.reasoning, row.confidence) == (made, CHANGE.parameter, HOSTILE, 61.5)
-    assert (row.status, row.outcome, row.measured_at) == ("proposed", AdjustmentOutcome.NEUTRAL, LATER)
+    assert (row.status, row.outcome, row.measured_at) == (
+        AdjustmentStatus.PROPOSED,
+        AdjustmentOutcome.NEUTRAL,
+        LATER,
+    )
     assert (row.sharpe_before, row.sharpe_after, row.win_rate_after) == (0.4, None, 0.55)
 
 
