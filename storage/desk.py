@@ -30,7 +30,8 @@ from storage.records import (
 )
 from storage.rows import fetch_one
 from storage.snapshot import ApprovalRow, DeskSnapshot
-from storage.snapshot_query import Connection, read_approval, read_snapshot
+from storage.snapshot_approvals import read_approval
+from storage.snapshot_query import Connection, read_snapshot
 from storage.watchlist import WatchRow, read_watchlist
 
 _RULES = "select now() as now, undo_s, undo_risky_s, state from desk"

@@ -52,15 +52,9 @@ from storage.snapshot import (
     TradeTotals,
     VoteRow,
 )
-from storage.snapshot_query import (
-    CLOSES_SHOWN,
-    DECIDED_SHOWN,
-    EQUITY_SHOWN,
-    OPERATIONS_SHOWN,
-    RUNS_SHOWN,
-    WORKER_GONE_S,
-    read_approval,
-)
+from storage.snapshot_approvals import DECIDED_SHOWN, read_approval
+from storage.snapshot_book import EQUITY_SHOWN
+from storage.snapshot_query import CLOSES_SHOWN, OPERATIONS_SHOWN, RUNS_SHOWN, WORKER_GONE_S
 from tests.storage import desk_builder as build
 from tests.storage.desk_builder import CLOSE, SESSIONS, execute, terms, writing
 

@@ -20,7 +20,7 @@ from storage.desk import Desk
 from storage.ledger import Ledger
 from storage.records import ApprovalState, Operator, TradeTerms, VerdictReceipt, uuid7
 from storage.snapshot import ApprovalRow
-from storage.snapshot_query import read_approval
+from storage.snapshot_approvals import read_approval
 from tests.storage import desk_builder as build
 from tests.storage.desk_builder import ADA, SESSIONS, UNDO_RISKY_S, UNDO_S, execute, scalar, terms, writing
 
