@@ -3,6 +3,7 @@
 Importing this package registers every table on `Base.metadata`; what reads and writes them is elsewhere.
 """
 
+from storage.models.audit import AuditEvent, Halt
 from storage.models.base import Base
 from storage.models.day import (
     DeskRow,
@@ -52,6 +53,7 @@ __all__ = [
     "AgentPrompt",
     "AgentState",
     "Approval",
+    "AuditEvent",
     "Bar",
     "Base",
     "CallReservation",
@@ -62,6 +64,7 @@ __all__ = [
     "Entitlement",
     "Equity",
     "Fill",
+    "Halt",
     "Instrument",
     "LadderReading",
     "Leadership",
