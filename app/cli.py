@@ -19,6 +19,7 @@ from app.cli_options import (
     day_of,
     one_line,
 )
+from app.cli_safety import audit, safety
 from app.cli_vendor import fmp, vendor, watch
 from storage.records import VerdictMode
 
@@ -46,6 +47,8 @@ app.add_typer(agents, name="agents")
 app.add_typer(memory)
 app.add_typer(vendor)
 app.add_typer(asking)
+app.add_typer(safety)
+app.add_typer(audit, name="audit")
 app.add_typer(fmp, name="fmp")
 app.add_typer(watch, name="watch")
 

@@ -16,6 +16,7 @@ from storage.records import (
     DeskState,
     Direction,
     ExitReason,
+    HaltRow,
     LimitCheck,
     LimitInForce,
     OperationKind,
@@ -428,6 +429,7 @@ class DeskSnapshot:
     totals: TradeTotals
     quota: QuotaRow | None  # None: this desk has no vendor
     followed: int = 0  # symbols on the watchlist
+    halt: HaltRow | None = None  # None: entries are allowed
     spend: SpendRow
 
     @property

@@ -8,9 +8,11 @@ from agents.market.bars import Bar
 from agents.trading.broker import EntryFill, EntrySkip, SkipReason, fill_entry
 from agents.trading.limits import BookView, Candidate
 from app.runtime.book import book_at_open, facts_at_open
+from app.runtime.halting import halted
 from app.runtime.limits import kelly_caps, limits_now
 from app.runtime.step import Step, StepResult
 from app.runtime.verdicts import verdict_of
+from storage.halt import HALTED
 from storage.models import Approval, Fill, Order, Position
 from storage.records import (
     ApprovalState,
@@ -32,6 +34,7 @@ async def cutoff(step: Step) -> StepResult:
     After the open there is no order to place any more: what was approved is missed, and never chased.
     """
     placed = expired = missed = 0
+    stopped = await halted(step, entering=True)
     for approval in await step.ledger.approvals_for(step.session):
         if approval.state is ApprovalState.PENDING:
             approval.state = ApprovalState.EXPIRED
@@ -42,6 +45,7 @@ async def cutoff(step: Step) -> StepResult:
             )
             expired += 1
         elif approval.state is ApprovalState.APPROVED:
+            why_not = stopped or (MISSED if step.missed_open else "")
             step.ledger.place(
                 Order(
                     client_order_id=f"entry-{approval.id}",
@@ -50,14 +54,17 @@ async def cutoff(step: Step) -> StepResult:
                     side=OrderSide.BUY,
                     shares=approval.max_shares,
                     session=step.session,
-                    state=OrderState.SKIPPED if step.missed_open else OrderState.RESTING,
-                    note=MISSED if step.missed_open else "",
+                    state=OrderState.SKIPPED if why_not else OrderState.RESTING,
+                    note=why_not,
+                    denied_by=HALTED if stopped else None,
                     created_at=step.now,
                 )
             )
-            missed += step.missed_open
-            placed += not step.missed_open
+            missed += bool(why_not)
+            placed += not why_not
     summary = f"{placed} approved for the open, {expired} expired unanswered"
+    if stopped:
+        summary = f"{stopped}; {summary}"
     return StepResult(
         f"{summary}, {missed} missed" if missed else summary,
         {"placed": placed, "expired": expired, "missed": missed},
@@ -69,6 +76,11 @@ async def open_session(step: Step) -> StepResult:
     resting = await step.ledger.resting_entries(step.session)
     if not resting:
         return StepResult("no entries were waiting", {"filled": [], "skipped": []})
+    if stopped := await halted(step, entering=True):
+        for order, _ in resting:
+            order.state, order.note, order.denied_by = OrderState.SKIPPED, stopped, HALTED
+        names = [order.symbol for order, _ in resting]
+        return StepResult(f"{stopped}; withdrawn: {', '.join(names)}", {"filled": [], "skipped": names})
     book = await book_at_open(step, [order.symbol for order, _ in resting])
     records = await kelly_caps(step)
     filled, skipped = [], []
