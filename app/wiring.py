@@ -20,6 +20,7 @@ from agents.roles.regime_detector import RegimeDetectorAgent
 from agents.roles.research import ResearchAgent
 from agents.roles.risk_manager import RiskManagerAgent
 from agents.roles.strategy_builder import StrategyBuilderAgent
+from app.runtime.brokers import paper_broker
 from app.runtime.founding import sessions_of
 from app.runtime.jobs import Workbench
 from app.runtime.live import LiveDesk, Rehearsal
@@ -86,6 +87,7 @@ def desk_parts(settings: Settings, kind: DeskKind, models: Models | None = None)
         protections=settings.protections,
         consensus=settings.consensus,
         spend_limits=settings.llm.budget.limits,
+        broker=paper_broker,
         models=models,
     )
 

@@ -85,6 +85,30 @@ class Ledger:
         rows = await self._session.scalars(select(Order).where(Order.approval_id == approval.id))
         return rows.one_or_none()
 
+    async def order(self, client_order_id: str) -> Order | None:
+        """The order the desk sent under this id."""
+        rows = await self._session.scalars(select(Order).where(Order.client_order_id == client_order_id))
+        return rows.one_or_none()
+
+    async def resting_orders(self, last: date) -> Sequence[Order]:
+        """Orders of sessions up to `last` of which nobody knows the end."""
+        rows = await self._session.scalars(
+            select(Order)
+            .where(Order.state == OrderState.RESTING, Order.session <= last)
+            .order_by(Order.symbol)
+        )
+        return rows.all()
+
+    async def booked_fills(self, since: date) -> frozenset[str]:
+        """The broker's ids of the fills that are in the book, of sessions from `since` on."""
+        rows = await self._session.scalars(
+            select(Fill.broker_fill_id).where(Fill.session >= since, Fill.broker_fill_id.is_not(None))
+        )
+        return frozenset(found for found in rows if found is not None)
+
+    async def position(self, position_id: UUID) -> Position | None:
+        return await self._session.get(Position, position_id)
+
     async def actions_since(self, first: date) -> Sequence[CorporateActionRow]:
         """The corporate actions the desk was told of with an ex-date from `first` on."""
         rows = await self._session.scalars(

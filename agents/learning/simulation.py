@@ -32,7 +32,7 @@ from agents.roles.research import ResearchAgent
 from agents.roles.risk_manager import RiskManagerAgent
 from agents.roles.strategy_builder import StrategyBuilderAgent
 from agents.trading.book import OpenPosition
-from agents.trading.broker import EntryFill, ExitFill, fill_entry, paid_out
+from agents.trading.broker import EntryFill, ExitFill, SizedEntry, fill_entry, paid_out, size_entry_order
 from agents.trading.corporate import Applied, live_through, pending_after
 from agents.trading.costs import Costs
 from agents.trading.holding import meet_bar, raised_stop
@@ -238,8 +238,10 @@ class HistorySimulator:
         if not pending_after(row.symbol, told, plan.close).keep:
             return _Untraded(is_open=False)
         facts = self._facts(row.symbol, entry, previous_session(entry), entry)
-        bar = self._bar(row.symbol, entry)
-        fill = fill_entry(terms, bar, facts, _lone_book(self._equity), rules.limits, costs)
+        sized = size_entry_order(terms, facts, _lone_book(self._equity), rules.limits, costs)
+        if not isinstance(sized, SizedEntry):
+            return _Untraded(is_open=False)
+        fill = fill_entry(sized.order, self._bar(row.symbol, entry), costs)
         if not isinstance(fill, EntryFill):
             return _Untraded(is_open=False)
         ended = self._hold(_position(terms, fill), place + 1, raises, costs)

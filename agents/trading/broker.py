@@ -13,7 +13,16 @@ from math import isfinite
 from agents.market.bars import Bar
 from agents.trading.book import OpenPosition
 from agents.trading.costs import Costs
-from agents.trading.limits import BookView, Candidate, Denied, HoldAction, Limits, recheck_at_fill
+from agents.trading.limits import (
+    BookView,
+    Candidate,
+    Denied,
+    HoldAction,
+    Limits,
+    highest_that_pays,
+    recheck_entry,
+)
+from storage.broker_records import Leg
 from storage.records import ExitReason, LimitCheck, OrderSide, TradeTerms, to_cents, to_price
 
 
@@ -27,6 +36,27 @@ class SkipReason(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
+class EntryOrder:
+    """A limit order for the opening auction of a session: all of its shares inside the band, or none."""
+
+    symbol: str
+    session: date
+    shares: int
+    limit: Decimal  # the highest price that is paid
+    floor: Decimal  # below it the open is another market than the one that was approved
+
+
+@dataclass(frozen=True, kw_only=True)
+class SizedEntry:
+    """An order as the limits allow it; what it costs and risks at most, dollars."""
+
+    order: EntryOrder
+    cost: Decimal
+    risk: Decimal  # from the limit to the stop
+    checks: tuple[LimitCheck, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class EntryFill:
     """A bought position; `amount` and `fee` are the dollars that leave the account."""
 
@@ -36,8 +66,6 @@ class EntryFill:
     price: Decimal
     amount: Decimal
     fee: Decimal
-    risk: Decimal  # dollars from the fill to the stop
-    checks: tuple[LimitCheck, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,44 +96,87 @@ class ExitFill:
     high: Decimal
 
 
-def fill_entry(
-    terms: TradeTerms, bar: Bar | None, candidate: Candidate, book: BookView, limits: Limits, costs: Costs
-) -> EntryFill | EntrySkip:
-    """Buy at the open of `bar`, slippage included, or say why not.
+def size_entry_order(
+    terms: TradeTerms, candidate: Candidate, book: BookView, limits: Limits, costs: Costs
+) -> SizedEntry | EntrySkip:
+    """The order an approved entry is sent as before the open, or why none is.
 
-    The slipped price must lie inside the approved band. Shares are what the limits still allow at that
-    price, never more than approved, and none when the target is too near to pay for the risk from there;
-    `book` must not contain this approval's own reservation. ValueError on a bar or facts of another symbol or
-    session.
+    A broker wants the shares fixed before the price is known, so they are what the limits still allow at the
+    highest price that is paid: the upper end of the band, or lower where the target would not pay for the
+    risk from there. Never more than approved; `book` must not contain this approval's own reservation.
     """
-    if bar is None or not _usable(bar):
-        return EntrySkip(
-            reason=SkipReason.NO_BAR, note=f"{terms.symbol} has no open on {terms.entry_session.isoformat()}"
-        )
-    if (bar.symbol, bar.session) != (terms.symbol, terms.entry_session):
-        raise ValueError(
-            f"expected the bar of {terms.symbol} on {terms.entry_session}, was {bar.symbol} on {bar.session}"
-        )
-    price = costs.buy_at_market(bar.open)
-    if not terms.min_entry <= price <= terms.max_entry:
-        side = "above" if price > terms.max_entry else "below"
-        band = f"{terms.min_entry} to {terms.max_entry}"
-        return EntrySkip(
-            reason=SkipReason.GAP, note=f"{terms.symbol} would fill at {price}, {side} the band {band}"
-        )
-    sized = recheck_at_fill(terms, price, candidate, book, limits, costs)
+    price = highest_that_pays(terms, limits)
+    sized = recheck_entry(terms, max(price, terms.min_entry), candidate, book, limits, costs)
     if isinstance(sized, Denied):
         return EntrySkip(reason=SkipReason.LIMIT, note=sized.reason, limit=sized.limit)
-    return EntryFill(
+    order = EntryOrder(
         symbol=terms.symbol,
-        session=bar.session,
+        session=terms.entry_session,
         shares=sized.shares,
-        price=price,
-        amount=to_cents(sized.shares * price),
-        fee=costs.fees(OrderSide.BUY, sized.shares, price, bar.session).total,
-        risk=sized.max_risk,
-        checks=sized.checks,
+        limit=price,
+        floor=terms.min_entry,
     )
+    return SizedEntry(order=order, cost=sized.cost, risk=sized.max_risk, checks=sized.checks)
+
+
+def fill_entry(order: EntryOrder, bar: Bar | None, costs: Costs) -> EntryFill | EntrySkip:
+    """Buy at the open of `bar`, slippage included, or say why not.
+
+    The slipped price must lie between floor and limit. ValueError on a bar of another symbol or session.
+    """
+    if bar is None or not is_usable(bar):
+        return EntrySkip(
+            reason=SkipReason.NO_BAR, note=f"{order.symbol} has no open on {order.session.isoformat()}"
+        )
+    if (bar.symbol, bar.session) != (order.symbol, order.session):
+        raise ValueError(
+            f"expected the bar of {order.symbol} on {order.session}, was {bar.symbol} on {bar.session}"
+        )
+    price = costs.buy_at_market(bar.open)
+    if not order.floor <= price <= order.limit:
+        side = "above" if price > order.limit else "below"
+        band = f"{order.floor} to {order.limit}"
+        return EntrySkip(
+            reason=SkipReason.GAP, note=f"{order.symbol} would fill at {price}, {side} the band {band}"
+        )
+    return EntryFill(
+        symbol=order.symbol,
+        session=bar.session,
+        shares=order.shares,
+        price=price,
+        amount=to_cents(order.shares * price),
+        fee=costs.fees(OrderSide.BUY, order.shares, price, bar.session).total,
+    )
+
+
+@dataclass(frozen=True)
+class Hit:
+    """Which of the two protective prices a bar reached; `reference` is the market's price before slippage."""
+
+    leg: Leg
+    reference: Decimal
+    price: Decimal
+
+
+def protection_hit(
+    stop: Decimal, target: Decimal, bar: Bar, *, entered_today: bool, costs: Costs
+) -> Hit | None:
+    """What a stop and a target make of a bar; None where it lies between them.
+
+    In this order: a gap through the stop fills at the open, the stop at its price, both with stop slippage; a
+    gap through the target fills at the open, the target at its price, both without. A position entered at
+    this open cannot have been gapped by it.
+    """
+    opened = to_price(bar.open)
+    if not entered_today and opened <= stop:
+        return Hit(Leg.STOP, opened, costs.sell_at_stop(bar.open))
+    if to_price(bar.low) <= stop:
+        return Hit(Leg.STOP, stop, costs.sell_at_stop(stop))
+    if not entered_today and opened >= target:
+        return Hit(Leg.TARGET, opened, opened)
+    if to_price(bar.high) >= target:
+        return Hit(Leg.TARGET, target, target)
+    return None
 
 
 def exit_on_bar(
@@ -113,40 +184,27 @@ def exit_on_bar(
 ) -> ExitFill | None:
     """How the bar ends the position; None when it lives on, also when there is no bar.
 
-    In this order: a gap through the stop fills at the open, the stop at its price, both with stop slippage
-    and, where a tighter regime has raised the stop, for that reason;
-    a gap through the target fills at the open, the target at its price, both without; the time exit sells at
-    the close once `sessions_held` sessions after the entry session reach `max_hold`. A position entered at
-    this open cannot have been gapped by it.
+    By its stop or its target (`protection_hit`), the stop as `regime_change` where a tighter regime has
+    raised it; else the time exit sells at the close once `sessions_held` sessions after the entry session
+    reach `max_hold`.
     """
-    if bar is None or not _usable(bar):
+    if bar is None or not is_usable(bar):
         return None
-    opened, stop, target = to_price(bar.open), position.stop, position.target
-    stopped = ExitReason.REGIME_CHANGE if position.is_tightened else ExitReason.STOP_LOSS
-    if not entered_today and opened <= stop:
-        return _exit(position, bar, stopped, opened, costs.sell_at_stop(bar.open), costs)
-    if to_price(bar.low) <= stop:
-        return _exit(position, bar, stopped, stop, costs.sell_at_stop(stop), costs)
-    if not entered_today and opened >= target:
-        return _exit(position, bar, ExitReason.TAKE_PROFIT, opened, opened, costs)
-    if to_price(bar.high) >= target:
-        return _exit(position, bar, ExitReason.TAKE_PROFIT, target, target, costs)
+    hit = protection_hit(position.stop, position.target, bar, entered_today=entered_today, costs=costs)
+    if hit is not None:
+        stopped = ExitReason.REGIME_CHANGE if position.is_tightened else ExitReason.STOP_LOSS
+        reason = stopped if hit.leg is Leg.STOP else ExitReason.TAKE_PROFIT
+        return _exit(position, bar, reason, hit.reference, hit.price, costs)
     if sessions_held >= position.max_hold:
-        return _at_close(position, bar, ExitReason.TIME_EXIT, position.shares, costs)
+        return sale_at_close(position, bar, ExitReason.TIME_EXIT, position.shares, costs)
     return None
 
 
-def sale_before_earnings(
-    position: OpenPosition, bar: Bar | None, action: HoldAction, costs: Costs
-) -> ExitFill | None:
-    """What is sold at the close before the company reports: all, half or nothing.
-
-    Half of an odd number is rounded up, so a single share is sold whole. None without a price as well.
-    """
-    if bar is None or not _usable(bar) or action is HoldAction.KEEP:
-        return None
-    kept = position.shares // 2 if action is HoldAction.HALVE else 0
-    return _at_close(position, bar, ExitReason.EARNINGS, position.shares - kept, costs)
+def sold_before_earnings(shares: int, action: HoldAction) -> int:
+    """How many are sold at the close before the company reports; of an odd number half is rounded up."""
+    if action is HoldAction.KEEP:
+        return 0
+    return shares - shares // 2 if action is HoldAction.HALVE else shares
 
 
 def exit_without_bar(
@@ -192,7 +250,9 @@ def paid_out(position: OpenPosition, cash: Decimal, session: date) -> ExitFill:
     )
 
 
-def _at_close(position: OpenPosition, bar: Bar, reason: ExitReason, shares: int, costs: Costs) -> ExitFill:
+def sale_at_close(
+    position: OpenPosition, bar: Bar, reason: ExitReason, shares: int, costs: Costs
+) -> ExitFill:
     """A sale that has lived through the whole bar."""
     part, price = replace(position, shares=shares), costs.sell_at_market(bar.close)
     leaving = _exit(part, bar, reason, to_price(bar.close), price, costs)
@@ -219,5 +279,6 @@ def _exit(
     )
 
 
-def _usable(bar: Bar) -> bool:
+def is_usable(bar: Bar) -> bool:
+    """Whether every price of the bar is one."""
     return all(isfinite(price) and price > 0 for price in (bar.open, bar.high, bar.low, bar.close))

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from typing import Protocol
 
 from agents.market.actions import Actions
 from agents.market.bars import Bar
@@ -14,6 +15,22 @@ from agents.trading.corporate import StopHold, release, suspected_split
 from agents.trading.costs import Costs
 from agents.trading.policy import tightened_stop
 from storage.records import to_price
+
+
+class Seen(Protocol):
+    """What somebody holds and has last seen of its prices: the desk's position, or the broker's holding."""
+
+    @property
+    def symbol(self) -> str: ...
+
+    @property
+    def entry_session(self) -> date: ...
+
+    @property
+    def last_close(self) -> Decimal: ...
+
+    @property
+    def last_session(self) -> date: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,12 +54,28 @@ def meet_bar(
     `actions` are all its source tells of, of which the position has lived through those up to `session`; None
     without a source.
     """
-    hold = _split_check(position, bar, session, actions)
+    hold = split_check(position, bar, session, actions)
     is_held_back = hold is not None and not hold.is_released
     leaving = (_exit_in_doubt if is_held_back else _exit_of)(position, bar, session, costs)
     if leaving is None and not is_held_back and bar is not None:
         return Met(position=position.survive(bar), leaving=None, lived_through=True, hold=hold)
     return Met(position=position, leaving=leaving, lived_through=False, hold=hold)
+
+
+def split_check(seen: Seen, bar: Bar | None, session: date, actions: Actions | None) -> StopHold | None:
+    """Whether the bar may meet the stop, where its open suggests that it is on another basis; else None.
+
+    What was lived through is in the last close already. A source of actions answers at once.
+    """
+    if bar is None or seen.entry_session == session:
+        return None
+    suspicion = suspected_split(seen.last_close, to_price(bar.open), ())
+    if suspicion is None:
+        return None
+    if actions is None:
+        return release(suspicion, None)
+    since = [action for action in actions.of(seen.symbol) if seen.last_session < action.ex_date <= session]
+    return release(suspicion, since)
 
 
 def raised_stop(
@@ -64,26 +97,6 @@ def _exit_of(position: OpenPosition, bar: Bar | None, session: date, costs: Cost
         return exit_without_bar(position, session, sessions_held=held_for, costs=costs)
     entered_today = position.entry_session == session
     return exit_on_bar(position, bar, entered_today=entered_today, sessions_held=held_for, costs=costs)
-
-
-def _split_check(
-    position: OpenPosition, bar: Bar | None, session: date, actions: Actions | None
-) -> StopHold | None:
-    """Whether the bar may meet the stop, where its open suggests that it is on another basis; else None.
-
-    What was lived through is in the position's last close already. A source of actions answers at once.
-    """
-    if bar is None or position.entry_session == session:
-        return None
-    suspicion = suspected_split(position.last_close, to_price(bar.open), ())
-    if suspicion is None:
-        return None
-    if actions is None:
-        return release(suspicion, None)
-    since = [
-        action for action in actions.of(position.symbol) if position.last_session < action.ex_date <= session
-    ]
-    return release(suspicion, since)
 
 
 def _exit_in_doubt(position: OpenPosition, bar: Bar | None, session: date, costs: Costs) -> ExitFill | None:

@@ -42,7 +42,7 @@ from storage.journal import Journal
 from storage.ledger import Ledger
 from storage.models import RegimeReading
 from storage.plain import as_json, clean
-from storage.records import AgentName, DeskKind
+from storage.records import AgentName, DeskKind, Slot
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,6 +127,7 @@ async def _step(
         parts=parts,
         parameters_version=version.version,
         session=session,
+        slot=Slot.DIGEST,
         next_session=next_session(session),
         view=view,
         screened=cache(partial(screen, view, parts.screen)),

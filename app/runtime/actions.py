@@ -10,15 +10,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
+from agents.brokers.port import ActionLivedThrough, Broker, BrokerRefused
 from agents.market.actions import ActionKey, CorporateAction
 from agents.market.calendar import previous_session
 from agents.trading.book import OpenPosition
 from agents.trading.broker import paid_out
 from agents.trading.corporate import Applied, Refused, live_through, pending_after
 from app.runtime.closing import close_trade
+from app.runtime.protection import protect_all
 from app.runtime.step import Step, StepResult, held
 from app.runtime.verdicts import verdict_of
-from storage.models import Approval, CorporateActionRow, Instrument, Position
+from storage.broker_records import BrokerOrderState
+from storage.models import Approval, CorporateActionRow, Instrument, Order, Position
 from storage.records import (
     ApprovalState,
     CashKind,
@@ -95,6 +98,7 @@ async def live_through_actions(step: Step) -> Lived:
         ]
     )
     await step.database.flush()
+    sentences += await protect_all(step)
     return Lived(tuple(sentences), tuple(refused))
 
 
@@ -115,6 +119,7 @@ async def _apply(step: Step, position: Position, result: Applied) -> None:
     row = _row(step, result.action, result.note, applied_session=step.session, late=result.late)
     kind = CashKind.DIVIDEND if result.is_income else CashKind.CASH_IN_LIEU
     await step.ledger.book_action(row, position, kind, result.cash, session=step.session)
+    await step.broker.lived_through(_lived_through(step, before, result))
     if result.position is None:
         await close_trade(step, position, before, paid_out(before, result.cash, step.session))
         return
@@ -123,6 +128,21 @@ async def _apply(step: Step, position: Position, result: Applied) -> None:
     if result.position.symbol != position.symbol:
         await _introduce(step, position.symbol, result.position.symbol)
     _write(position, result.position)
+    if result.position != before:  # what protected it stood on another basis; protect_all sends a new one
+        position.protected_by, position.unprotected_since = None, step.wall_now
+
+
+def _lived_through(step: Step, before: OpenPosition, result: Applied) -> ActionLivedThrough:
+    action, after = result.action, result.position
+    return ActionLivedThrough(
+        key=f"{action.symbol} {action.ex_date} {action.kind} {before.id}",
+        symbol=before.symbol,
+        new_symbol=after.symbol if after is not None else before.symbol,
+        shares=after.shares if after is not None else 0,
+        last_close=after.last_close if after is not None else before.last_close,
+        cash=result.cash,
+        session=step.session,
+    )
 
 
 def _write(position: Position, after: OpenPosition) -> None:
@@ -208,7 +228,20 @@ async def void_entry(step: Step, approval: Approval, reason: str) -> bool:
         )
         return True
     if order.state is OrderState.RESTING:
-        order.state = OrderState.SKIPPED
-        order.note = f"void: {reason}"
-        return True
+        return await cancel_entry(step.broker, order, f"void: {reason}")
     return False
+
+
+async def cancel_entry(broker: Broker, order: Order, note: str) -> bool:
+    """Take a resting entry back at the broker; False when it is too late: what is filled is booked as ever.
+
+    Raises BrokerUnreachable: until it is known to be gone, it rests.
+    """
+    try:
+        found = await broker.cancel(order.client_order_id)
+    except BrokerRefused:  # it never had it
+        found = None
+    if found is not None and found.state is BrokerOrderState.FILLED:
+        return False
+    order.state, order.note = OrderState.SKIPPED, note
+    return True

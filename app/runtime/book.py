@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
@@ -61,6 +61,12 @@ async def book_tonight(step: Step, entry_session: date, names: Iterable[str]) ->
     )
 
 
+async def book_before_open(step: Step, names: Iterable[str]) -> BookView:
+    """The account marked at the close before, with what has happened to it since."""
+    positions = [held(position) for position in await step.ledger.open_positions()]
+    return await _book_of_morning(step, positions, {}, names)
+
+
 async def book_at_open(step: Step, names: Iterable[str]) -> BookView:
     """The account marked at this session's opens; everything else is as of the close before."""
     positions = [held(position) for position in await step.ledger.open_positions()]
@@ -69,6 +75,12 @@ async def book_at_open(step: Step, names: Iterable[str]) -> BookView:
         for position in positions
         if (bar := step.view.bars(position.symbol).on(step.session)) is not None
     }
+    return await _book_of_morning(step, positions, opens, names)
+
+
+async def _book_of_morning(
+    step: Step, positions: Sequence[OpenPosition], opens: Mapping[str, Decimal], names: Iterable[str]
+) -> BookView:
     marked = mark(positions, await step.ledger.cash(), opens)
     index = await index_now(step, marked.equity)
     return await _book(

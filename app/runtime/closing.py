@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 from decimal import Decimal
 
+from agents.brokers.port import BrokerFill
 from agents.market.calendar import close_time, open_time
 from agents.market.indicators import Technicals
 from agents.trading.book import OpenPosition
@@ -14,38 +15,46 @@ from app.runtime.step import Step, technicals_from_json
 from storage.models import Fill, Order, Position, TradeOutcome
 from storage.records import OrderSide, OrderState, PositionState, uuid7
 
+AT_OPEN = "-open"  # how the ids of exits at an open end
 
-async def sell(step: Step, row: Position, leaving: ExitFill, client_order_id: str) -> None:
-    """Order, fill and cash of a sale at one go."""
-    order = Order(
-        id=uuid7(),
-        client_order_id=client_order_id,
-        position_id=row.id,
-        symbol=row.symbol,
-        side=OrderSide.SELL,
-        shares=leaving.shares,
-        session=step.session,
-        state=OrderState.FILLED,
-        note=leaving.reason,
-        created_at=step.now,
-    )
-    step.ledger.place(order)
-    await step.database.flush()
-    await step.ledger.book_fill(
-        Fill(
+
+async def sell(step: Step, row: Position, leaving: ExitFill, fill: BrokerFill, order: Order | None) -> None:
+    """Fill and cash of a sale; its order too, where it was what protected the position."""
+    if order is None:
+        order = Order(
             id=uuid7(),
-            order_id=order.id,
+            client_order_id=fill.client_order_id,
             position_id=row.id,
             symbol=row.symbol,
             side=OrderSide.SELL,
-            shares=leaving.shares,
-            price=leaving.price,
-            reference_price=leaving.reference,
-            fee=leaving.fee,
-            session=step.session,
+            shares=fill.shares,
+            session=fill.session,
+            state=OrderState.FILLED,
+            note=leaving.reason,
             created_at=step.now,
-        ),
-        note=f"sold {leaving.shares} {row.symbol}: {leaving.reason.replace('_', ' ')}",
+        )
+        step.ledger.place(order)
+        await step.database.flush()
+    order.state, order.note = OrderState.FILLED, leaving.reason
+    note = f"sold {leaving.shares} {row.symbol}: {leaving.reason.replace('_', ' ')}"
+    await step.ledger.book_fill(fill_row(fill, order, row, step), note=note)
+
+
+def fill_row(fill: BrokerFill, order: Order, position: Position, step: Step) -> Fill:
+    """A fill as the book keeps it."""
+    return Fill(
+        id=uuid7(),
+        order_id=order.id,
+        position_id=position.id,
+        broker_fill_id=fill.id,
+        symbol=fill.symbol,
+        side=fill.side,
+        shares=fill.shares,
+        price=fill.price,
+        reference_price=fill.reference,
+        fee=fill.fee,
+        session=fill.session,
+        created_at=step.now,
     )
 
 
@@ -60,6 +69,7 @@ def sold_part(row: Position, position: OpenPosition, part: ExitFill) -> OpenPosi
 async def close_trade(step: Step, row: Position, position: OpenPosition, leaving: ExitFill) -> None:
     """The position is closed, and its outcome is on record."""
     row.state = PositionState.CLOSED
+    row.protected_by = row.unprotected_since = None
     row.closed_session = step.session
     step.memory.store_trade(await _outcome(step, row, position, leaving))
 

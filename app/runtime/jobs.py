@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from agents.consensus import ConsensusRules
-from agents.market.calendar import next_session, open_time, previous_session
+from agents.market.calendar import close_time, next_session, open_time, previous_session
 from agents.market.clock import Clock
 from agents.market.company import Dossiers
 from agents.trading.costs import Costs
@@ -201,6 +201,7 @@ class Executor:
             parts=parts,
             parameters_version=version.version,
             session=session,
+            slot=run.slot,
             next_session=following,
             view=view,
             actions=market.actions,
@@ -213,7 +214,8 @@ class Executor:
             now=clock.now(),
             wall_now=datetime.now(UTC),
             attendance=roster,
-            missed_open=_missed_open(clock, session),
+            missed_open=_too_late(clock, open_time(session)),
+            missed_close=_too_late(clock, close_time(session)),
             verdicts_until=clock.real(due_at(following, Slot.CUTOFF)),
         )
 
@@ -275,7 +277,7 @@ def _under(parts: DeskParts, version: ParameterVersion) -> DeskParts:
     )
 
 
-def _missed_open(clock: Clock, session: date) -> bool:
-    """Whether it is too late for an order to rest before the open."""
+def _too_late(clock: Clock, bell: datetime) -> bool:
+    """Whether it is too late for an order to rest before the bell."""
     slack_s = SLACK_S * clock.speed if clock.speed > 1 else 0.0
-    return (clock.now() - open_time(session)).total_seconds() >= slack_s
+    return (clock.now() - bell).total_seconds() >= slack_s

@@ -9,6 +9,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from app.runtime.actions import void_entry
+from app.runtime.exits import order_exits
+from app.runtime.protection import protect_all
 from app.runtime.sources import PriceNow
 from app.runtime.step import Step, StepResult
 from storage.memory import ToldNews
@@ -76,10 +78,11 @@ def outside(approval: Approval, price: PriceNow) -> str:
 
 
 async def mark(step: Step) -> StepResult:
-    """Look at what is held while it trades: a price past a stop or target is told, and nothing is sold.
+    """Look at what is held while it trades: a price past a stop or target is told, and nothing is sold by it.
 
-    Exits are a matter of the session's bar, which settles after the close.
+    Such exits are the broker's. What is to be sold at the close is sent, where it has not been.
     """
+    sent = [*await protect_all(step), *await order_exits(step)]
     marks: dict[str, object] = {}
     alerts: list[str] = []
     for position in await step.ledger.open_positions():
@@ -92,7 +95,8 @@ async def mark(step: Step) -> StepResult:
             step.database.add(
                 Operation(at=step.wall_now, kind=OperationKind.ALERT, who="the marks", text=told)
             )
-    return StepResult("; ".join([f"{len(marks)} marked", *alerts]), {"marks": marks, "alerts": list(alerts)})
+    summary = "; ".join([f"{len(marks)} marked", *alerts, *sent])
+    return StepResult(summary, {"marks": marks, "alerts": list(alerts)})
 
 
 def past(position: Position, price: Decimal, as_of: datetime) -> str:

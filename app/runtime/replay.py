@@ -144,6 +144,7 @@ class Replay:
                 parts=self._parts,
                 parameters_version=version,
                 session=session,
+                slot=slot,
                 next_session=following,
                 view=view,
                 actions=self._pack.actions,

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
+from functools import cached_property
 from typing import Protocol
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from agents.base import EVERYBODY, Attendance
+from agents.brokers.paper import Tape
+from agents.brokers.port import Broker
 from agents.consensus import ConsensusRules
 from agents.market.actions import Actions
 from agents.market.bars import Bar as MarketBar
@@ -27,14 +30,19 @@ from agents.trading.limits import Limits, Protections
 from agents.trading.policy import RegimePolicy
 from agents.trading.screener import ScreenResult, ScreenRules
 from agents.trading.setups import Setups
+from app.runtime.brokers import BrokerOf, Counter
 from app.runtime.sources import PriceNow
 from storage.journal import Journal
 from storage.ledger import Ledger
 from storage.memory import AgentMemory, StoredBar
 from storage.models import Position
 from storage.models.base import Json
-from storage.records import DeskKind, SetupType, to_price
+from storage.records import DeskKind, SetupType, Slot, to_price
 from storage.spending import SpendLimits
+
+# What has happened on the exchange by the time a slot is due.
+SESSION_OVER = frozenset(list(Slot)[list(Slot).index(Slot.SETTLE) :])
+AUCTION_OVER = SESSION_OVER | {Slot.OPEN}
 
 PARAMETERS = ("setups", "regime_policy", "protections", "consensus")  # names of DeskParts
 
@@ -54,6 +62,7 @@ class DeskParts:
     protections: Protections
     consensus: ConsensusRules
     spend_limits: SpendLimits
+    broker: BrokerOf
     models: Models | None  # None: the desk asks no model, as on HISTORY
 
     def parameters(self) -> Json:
@@ -75,6 +84,7 @@ class Step:
     parts: DeskParts
     parameters_version: int
     session: date
+    slot: Slot
     next_session: date | None  # None on the last session of a history
     view: MarketView  # as of the close of `session`; a morning step reads nothing of it but the open
     screened: Screening
@@ -88,7 +98,20 @@ class Step:
     dossiers: Dossiers | None = None  # None: the desk has no source of news or fundamentals
     attendance: Attendance = EVERYBODY
     missed_open: bool = False  # too late for orders that were to rest before this open
+    missed_close: bool = False  # and for those that were to rest before this close
     verdicts_until: datetime | None = None  # wall clock; None where the desk itself asks and waits
+
+    @cached_property
+    def broker(self) -> Broker:
+        """The desk's account at its broker."""
+        tape = Tape(
+            view=self.view,
+            session=self.session,
+            opened=self.slot in AUCTION_OVER,
+            closed=self.slot in SESSION_OVER,
+            actions=self.actions,
+        )
+        return self.parts.broker(Counter(self.database, tape, self.parts.costs, self.now))
 
     @property
     def journal(self) -> Journal:

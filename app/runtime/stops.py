@@ -8,12 +8,14 @@ from agents.market.indicators import technicals
 from agents.trading.holding import raised_stop
 from agents.trading.policy import is_tighter
 from app.runtime.limits import policy_of
+from app.runtime.protection import protect
 from app.runtime.step import Step, held
 from storage.models import RegimeReading
+from storage.records import ExitReason
 
 
 async def tighten_stops(step: Step, before: RegimeReading | None, now: RegimeReading) -> list[str]:
-    """Raise the stops where `now` allows less than `before` did; each in a few words.
+    """Raise the stops where `now` allows less than `before` did, at the broker too; each in a few words.
 
     A position that a later action has moved already, when the regime is read late, keeps its stop.
     """
@@ -30,5 +32,7 @@ async def tighten_stops(step: Step, before: RegimeReading | None, now: RegimeRea
         stop = raised_stop(held(position), readings, step.session, stop_atr=stop_atr)
         if stop > position.stop:
             raised.append(f"{position.symbol} {position.stop:.2f} to {stop:.2f}")
-            position.stop = stop
+            position.stop, position.stop_reason = stop, ExitReason.REGIME_CHANGE
+            if why := await protect(step, position):
+                raised.append(f"{position.symbol} is unprotected: {why}")
     return raised

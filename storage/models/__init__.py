@@ -5,6 +5,7 @@ Importing this package registers every table on `Base.metadata`; what reads and 
 
 from storage.models.audit import AuditEvent, Halt
 from storage.models.base import Base
+from storage.models.broker import PaperAction, PaperFill, PaperHolding, PaperOrder
 from storage.models.day import (
     DeskRow,
     Equity,
@@ -72,6 +73,10 @@ __all__ = [
     "NewsRow",
     "Operation",
     "Order",
+    "PaperAction",
+    "PaperFill",
+    "PaperHolding",
+    "PaperOrder",
     "ParameterVersion",
     "Position",
     "QuotaPlan",

@@ -200,6 +200,12 @@ class Position(Base):
     # Dollars earned on the way, fees aside: by the sale of a part; cash in lieu less the cost that left with
     # it; and what rounding moved.
     realised: Mapped[Money] = mapped_column(server_default="0")
+    stop_reason: Mapped[ExitReason] = mapped_column(  # what a stop that is hit ends the trade as
+        choice(ExitReason, "stop_reason"), server_default=ExitReason.STOP_LOSS.value
+    )
+    protected_by: Mapped[str | None]  # the client's id of the stop and target the broker knows; NULL: none
+    protections: Mapped[int] = mapped_column(server_default="0")  # how many were sent
+    unprotected_since: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))  # wall clock
     state: Mapped[PositionState] = mapped_column(choice(PositionState, "state"))
     closed_session: Mapped[date | None]
 
@@ -230,6 +236,7 @@ class Fill(Base):
     id: Mapped[Id]
     order_id: Mapped[UUID] = mapped_column(ForeignKey("orders.id"), unique=True)
     position_id: Mapped[UUID] = mapped_column(ForeignKey("positions.id"))
+    broker_fill_id: Mapped[str | None] = mapped_column(unique=True)  # NULL in rows from before it was kept
     symbol: Mapped[str]
     side: Mapped[OrderSide] = mapped_column(choice(OrderSide, "side"))
     shares: Mapped[int]

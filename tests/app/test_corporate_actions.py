@@ -156,6 +156,9 @@ async def hold(database: AsyncSession, what: Holding) -> Position:
     await database.flush()
     order.position_id = position.id
     fill = build.fill(order, position, str(what.entry), created_at=build.CLOSE)
+    for row in build.at_the_broker(order, position, fill):
+        database.add(row)
+        await database.flush()
     await Ledger(database).book_fill(fill, note="bought")
     await database.flush()
     return position
@@ -464,6 +467,7 @@ def step_at(
         parts=PARTS,
         parameters_version=1,
         session=day,
+        slot=slot,
         next_session=None,
         view=view or MarketView(day, {}, {}),
         screened=nothing_screened,
@@ -482,8 +486,10 @@ async def take(session: AsyncSession, day: date, actions: Sequence[CorporateActi
 async def settle(
     session: AsyncSession, day: date, actions: Sequence[CorporateAction] | None, price: Decimal
 ) -> StepResult:
-    result = await STEPS[Slot.SETTLE](step_at(session, day, Slot.SETTLE, actions, view_of(day, price)))
-    await session.flush()
+    """A session of nothing but its cutoff and its close."""
+    for slot in (Slot.CUTOFF, Slot.SETTLE):
+        result = await STEPS[slot](step_at(session, day, slot, actions, view_of(day, price)))
+        await session.flush()
     return result
 
 

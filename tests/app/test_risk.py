@@ -83,11 +83,10 @@ async def settle(
 ) -> StepResult:
     """A flat bar at the price; the company reports on a session of its own."""
     known = Reports({"AAA": Announcement(session=reports, confirmed=confirmed)} if reports else {})
-    step = replace(
-        step_at(session, day, Slot.SETTLE, [], view_of(day, Decimal(price))), earnings=known, parts=desk
-    )
-    result = await STEPS[Slot.SETTLE](step)
-    await session.flush()
+    for slot in (Slot.CUTOFF, Slot.SETTLE):
+        step = step_at(session, day, slot, [], view_of(day, Decimal(price)))
+        result = await STEPS[slot](replace(step, earnings=known, parts=desk))
+        await session.flush()
     return result
 
 

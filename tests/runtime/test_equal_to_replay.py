@@ -58,6 +58,8 @@ NAMED = {
     "order_id": "(select symbol || session || side from orders o where o.id = t.order_id)",
     "fill_id": "(select symbol || session || side from fills f where f.id = t.fill_id)",
     "client_order_id": "split_part(client_order_id, '-', 1)",
+    "broker_fill_id": "split_part(broker_fill_id, '-', 2)",
+    "protected_by": "split_part(protected_by, '-', 1)",
 }
 COMPARED = (
     AgentMeasurement,

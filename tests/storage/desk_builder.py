@@ -16,12 +16,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 
+from storage.broker_records import BrokerOrderState, Leg, OrderKind
 from storage.engine import open_engine
 from storage.memory import StoredBar
 from storage.models import (
     AgentState,
     Approval,
     Bar,
+    Base,
     CashEvent,
     Deliberation,
     DeskRow,
@@ -31,6 +33,9 @@ from storage.models import (
     Leadership,
     Operation,
     Order,
+    PaperFill,
+    PaperHolding,
+    PaperOrder,
     ParameterVersion,
     Position,
     RegimeReading,
@@ -345,6 +350,43 @@ def fill(filled: Order, held: Position, price: str, **changes: object) -> Fill:
         "created_at": CLOSE,
     }
     return Fill(**values | changes)
+
+
+def at_the_broker(bought: Order, held: Position, filled: Fill) -> list[Base]:
+    """What the paper broker has of a position that is put on a desk as if it had been bought."""
+    filled.broker_fill_id = f"paper-{bought.client_order_id}"
+    return [
+        PaperOrder(
+            client_order_id=bought.client_order_id,
+            kind=OrderKind.LIMIT_ON_OPEN,
+            symbol=bought.symbol,
+            side=OrderSide.BUY,
+            shares=bought.shares,
+            session=bought.session,
+            limit_price=filled.price,
+            floor_price=filled.price,
+            state=BrokerOrderState.FILLED,
+            placed_at=CLOSE,
+        ),
+        PaperFill(
+            client_order_id=bought.client_order_id,
+            symbol=bought.symbol,
+            side=OrderSide.BUY,
+            shares=filled.shares,
+            price=filled.price,
+            reference=filled.reference_price,
+            fee=filled.fee,
+            leg=Leg.OPEN,
+            session=filled.session,
+        ),
+        PaperHolding(
+            symbol=held.symbol,
+            shares=held.shares,
+            entry_session=held.entry_session,
+            last_close=held.last_close,
+            last_session=held.last_session,
+        ),
+    ]
 
 
 def deposit(amount: str) -> CashEvent:

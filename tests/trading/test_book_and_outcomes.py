@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from agents.market.bars import Bar
 from agents.trading.book import OpenPosition, mark
-from agents.trading.broker import ExitFill, exit_on_bar, exit_without_bar, sale_before_earnings
+from agents.trading.broker import ExitFill, exit_on_bar, exit_without_bar, sale_at_close, sold_before_earnings
 from agents.trading.costs import Costs
 from agents.trading.limits import HoldAction
 from agents.trading.outcomes import STATE_SIZE, outcome, realised_by, state_vector
@@ -86,25 +86,24 @@ def test_a_raised_stop_ends_the_trade_for_its_own_reason_and_moves_no_r() -> Non
 
 
 def test_a_position_is_sold_or_halved_at_the_close_before_earnings() -> None:
-    today = bar(101, 104, 99, 102)
-    whole = sale_before_earnings(position(shares=7), today, HoldAction.EXIT, NO_COSTS)
-    assert whole is not None
-    assert (whole.shares, whole.price, whole.reason) == (7, Decimal(102), ExitReason.EARNINGS)
+    assert sold_before_earnings(7, HoldAction.EXIT) == 7
+    assert sold_before_earnings(7, HoldAction.HALVE) == 4
+    assert sold_before_earnings(1, HoldAction.HALVE) == 1  # half a share cannot be kept
+    assert sold_before_earnings(7, HoldAction.KEEP) == 0
+    whole = halved(position(shares=7), bar(101, 104, 99, 102), NO_COSTS)
+    assert (whole.shares, whole.price, whole.reason) == (4, Decimal(102), ExitReason.EARNINGS)
     assert [whole.low, whole.high] == [99, 104]
-    half = sale_before_earnings(position(shares=7), today, HoldAction.HALVE, NO_COSTS)
-    assert half is not None
-    assert half.shares == 4
-    last = sale_before_earnings(position(shares=1), today, HoldAction.HALVE, NO_COSTS)
-    assert last is not None
-    assert last.shares == 1  # half a share cannot be kept
-    assert sale_before_earnings(position(), today, HoldAction.KEEP, NO_COSTS) is None
-    assert sale_before_earnings(position(), None, HoldAction.EXIT, NO_COSTS) is None
+
+
+def halved(held: OpenPosition, today: Bar, costs: Costs) -> ExitFill:
+    """Half of it, sold at the close before its company reports."""
+    shares = sold_before_earnings(held.shares, HoldAction.HALVE)
+    return sale_at_close(held, today, ExitReason.EARNINGS, shares, costs)
 
 
 def test_a_halved_trade_is_one_trade_measured_on_all_it_bought() -> None:
     start = replace(position(), entry_fee=Decimal(0))  # 100 at 100, one R is 400 dollars
-    part = sale_before_earnings(start, bar(101, 103, 99, 102), HoldAction.HALVE, NO_COSTS)
-    assert part is not None
+    part = halved(start, bar(101, 103, 99, 102), NO_COSTS)
     realised = realised_by(start, part)
     rest = start.without(part.shares, part.fee)
     assert [realised, rest.shares, rest.sold_shares] == [100, 50, 50]
@@ -124,8 +123,7 @@ def test_what_a_halved_trade_made_is_to_the_cent_what_its_sales_brought(
 ) -> None:
     costs = Costs(commission_usd=Decimal(fee_cents) / 100)
     start = replace(position(shares=shares), entry_price=Decimal(ticks) / 10_000)
-    part = sale_before_earnings(start, bar(first, first, first, first), HoldAction.HALVE, costs)
-    assert part is not None
+    part = halved(start, bar(first, first, first, first), costs)
     rest = start.without(part.shares, part.fee)
     fill = exit_of(rest, bar(last, last, last, last), costs, sessions_held=99)
     made = outcome(rest, fill, realised=realised_by(start, part))

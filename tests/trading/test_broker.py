@@ -4,7 +4,16 @@ from decimal import Decimal
 import pytest
 
 from agents.market.bars import Bar
-from agents.trading.broker import EntryFill, EntrySkip, ExitFill, SkipReason, exit_on_bar, fill_entry
+from agents.trading.broker import (
+    EntryFill,
+    EntrySkip,
+    ExitFill,
+    SizedEntry,
+    SkipReason,
+    exit_on_bar,
+    fill_entry,
+    size_entry_order,
+)
 from agents.trading.costs import Costs
 from agents.trading.limits import BookView, Limits
 from storage.records import ExitReason
@@ -14,7 +23,8 @@ COSTS = Costs()
 
 
 def enter(today: Bar | None, view: BookView | None = None) -> EntryFill | EntrySkip:
-    return fill_entry(terms(), today, candidate(), view or book(), Limits(), COSTS)
+    sized = size_entry_order(terms(), candidate(), view or book(), Limits(), COSTS)
+    return fill_entry(sized.order, today, COSTS) if isinstance(sized, SizedEntry) else sized
 
 
 def leave(today: Bar | None, *, entered_today: bool = False, sessions_held: int = 3) -> ExitFill | None:
@@ -27,7 +37,7 @@ def test_an_approved_entry_buys_at_the_open_with_slippage() -> None:
     fill = enter(bar(100, 102, 99, 101))
     assert isinstance(fill, EntryFill)
     assert (fill.price, fill.shares) == (Decimal("100.0500"), 100)
-    assert (fill.amount, fill.fee, fill.risk) == (Decimal("10005.00"), Decimal("1.00"), Decimal("405.00"))
+    assert (fill.amount, fill.fee) == (Decimal("10005.00"), Decimal("1.00"))
 
 
 @pytest.mark.parametrize(
@@ -127,8 +137,24 @@ def test_a_position_without_a_bar_is_held_even_past_its_time() -> None:
     assert leave(None, sessions_held=30) is None
 
 
-def test_an_open_from_which_the_target_does_not_pay_for_the_risk_is_skipped() -> None:
+def test_an_entry_pays_no_more_than_what_the_target_still_pays_for() -> None:
     tighter = Limits(min_reward_risk=2.5)
-    skip = fill_entry(terms(), bar(100, 102, 99, 101), candidate(), book(), tighter, COSTS)
+    sized = size_entry_order(terms(), candidate(), book(), tighter, COSTS)
+    assert isinstance(sized, SizedEntry)
+    assert (sized.order.floor, sized.order.limit) == (Decimal("99"), Decimal("99.5714"))  # of a band to 101
+    skip = fill_entry(sized.order, bar(100, 102, 99, 101), COSTS)
     assert isinstance(skip, EntrySkip)
-    assert (skip.reason, skip.limit) == (SkipReason.LIMIT, "reward_risk")  # 8.45 to win, 4.05 to lose
+    assert skip.reason is SkipReason.GAP  # 8.45 to win, 4.05 to lose
+
+
+def test_a_band_from_which_the_target_never_pays_for_the_risk_is_not_ordered() -> None:
+    skip = size_entry_order(terms(), candidate(), book(), Limits(min_reward_risk=3.5), COSTS)
+    assert isinstance(skip, EntrySkip)
+    assert (skip.reason, skip.limit) == (SkipReason.LIMIT, "reward_risk")
+
+
+def test_the_shares_are_those_that_fit_at_the_highest_price() -> None:
+    sized = size_entry_order(terms(max_shares=500), candidate(), book(), Limits(), COSTS)
+    assert isinstance(sized, SizedEntry)
+    assert (sized.order.shares, sized.order.limit) == (100, Decimal("101"))  # 500 dollars, 5 a share
+    assert sized.risk == Decimal("500.00")

@@ -17,9 +17,12 @@ from agents.trading.book import OpenPosition, mark
 from agents.trading.broker import (
     EntryFill,
     ExitFill,
+    SizedEntry,
     exit_on_bar,
     fill_entry,
-    sale_before_earnings,
+    sale_at_close,
+    size_entry_order,
+    sold_before_earnings,
 )
 from agents.trading.corporate import Applied, Refused, live_through, pending_after
 from agents.trading.costs import Costs
@@ -216,17 +219,23 @@ def _open(desk: PureDesk, told: list[CorporateAction], bars: dict[str, Bar]) -> 
     """Approved entries fill or are skipped; who slept through the open has missed it."""
     due = [terms for terms in desk.pending if terms.entry_session == desk.session]
     desk.pending.clear()
-    desk.prices = {symbol: to_price(bar.open) for symbol, bar in bars.items()}
+    before = room = desk.book(desk.session)
+    orders: list[tuple[TradeTerms, SizedEntry]] = []
     for terms in due:
         if not pending_after(terms.symbol, told, desk.prices[terms.symbol]).keep:
             continue
-        before = desk.book(desk.session)
-        facts = candidate(terms.symbol, entry_session=desk.session, sector=SECTORS[terms.symbol])
-        answer = fill_entry(terms, bars[terms.symbol], facts, before, desk.limits, COSTS)
-        if not isinstance(answer, EntryFill):
-            continue
-        _buy(desk, terms, answer)
-        _no_limit_is_exceeded(desk, terms, answer, before)
+        sector = SECTORS[terms.symbol]
+        facts = candidate(terms.symbol, entry_session=desk.session, sector=sector)
+        sized = size_entry_order(terms, facts, room, desk.limits, COSTS)
+        if isinstance(sized, SizedEntry):
+            orders.append((terms, sized))
+            room = room.reserve(terms.symbol, sized.cost, sized.risk, sector=sector)
+    for terms, sized in orders:
+        answer = fill_entry(sized.order, bars[terms.symbol], COSTS)
+        if isinstance(answer, EntryFill):
+            _buy(desk, terms, answer)
+            _no_limit_is_exceeded(desk, terms, answer, before)
+    desk.prices = {symbol: to_price(bar.open) for symbol, bar in bars.items()}
 
 
 def _buy(desk: PureDesk, terms: TradeTerms, answer: EntryFill) -> None:
@@ -256,11 +265,12 @@ def _no_limit_is_exceeded(desk: PureDesk, terms: TradeTerms, answer: EntryFill, 
     limits, equity, after = desk.limits, before.equity, desk.book(desk.session)
     assert terms.min_entry <= answer.price <= terms.max_entry
     assert answer.shares <= terms.max_shares
-    assert answer.risk <= terms.max_risk
-    assert answer.risk <= equity * Decimal(str(limits.risk_per_trade))
+    risk = answer.shares * (answer.price - terms.stop)
+    assert risk <= terms.max_risk
+    assert risk <= equity * Decimal(str(limits.risk_per_trade))
     # Whatever has become of what was held: this trade added nothing beyond a limit.
     assert after.heat_usd <= equity * Decimal(str(limits.heat))
-    sector = in_sector(before.exposures, SECTORS[terms.symbol]) + answer.amount
+    sector = in_sector(after.exposures, SECTORS[terms.symbol])
     assert sector <= equity * Decimal(str(limits.sector))
     assert len(desk.positions) <= limits.max_positions
     assert desk.cash >= 0
@@ -280,7 +290,8 @@ def _close(desk: PureDesk, day: Day, bars: dict[str, Bar]) -> None:
         if to_price(bar.low) <= held.stop or held_for >= held.max_hold:
             assert leaving is not None  # no limit, lock or rung stands in the way of an exit
         if leaving is None and day.halved:
-            leaving = sale_before_earnings(held, bar, HoldAction.HALVE, COSTS)
+            shares = sold_before_earnings(held.shares, HoldAction.HALVE)
+            leaving = sale_at_close(held, bar, ExitReason.EARNINGS, shares, COSTS)
         if leaving is not None:
             desk.sold(held, leaving)
         if symbol in desk.positions:

@@ -18,7 +18,7 @@ from agents.trading.limits import (
     Limits,
     Lock,
     Sized,
-    recheck_at_fill,
+    recheck_entry,
     risky_reasons,
     size_entry,
 )
@@ -145,7 +145,7 @@ def test_an_account_without_equity_cannot_be_sized() -> None:
 
 def test_a_fill_never_exceeds_what_was_approved() -> None:
     def fill(price: str, **approved: int | str) -> int:
-        result = recheck_at_fill(terms(**approved), Decimal(price), candidate(), book(), Limits(), NO_COSTS)  # type: ignore[arg-type]
+        result = recheck_entry(terms(**approved), Decimal(price), candidate(), book(), Limits(), NO_COSTS)  # type: ignore[arg-type]
         assert isinstance(result, Sized)
         return result.shares
 
@@ -156,7 +156,7 @@ def test_a_fill_never_exceeds_what_was_approved() -> None:
 
 def test_a_fill_obeys_limits_tightened_since_and_a_book_filled_since() -> None:
     def fill(view: BookView, limits: Limits) -> Sized | Denied:
-        return recheck_at_fill(terms(), Decimal(100), candidate(), view, limits, NO_COSTS)
+        return recheck_entry(terms(), Decimal(100), candidate(), view, limits, NO_COSTS)
 
     tightened = fill(book(), Limits(risk_per_trade=0.001))
     assert isinstance(tightened, Sized)
@@ -164,7 +164,7 @@ def test_a_fill_obeys_limits_tightened_since_and_a_book_filled_since() -> None:
     bound = terms(
         limits=Limits(risk_per_trade=0.002)
     )  # what was approved under a tighter limit stays under it
-    approved = recheck_at_fill(bound, Decimal(100), candidate(), book(), Limits(), NO_COSTS)
+    approved = recheck_entry(bound, Decimal(100), candidate(), book(), Limits(), NO_COSTS)
     assert isinstance(approved, Sized)
     assert approved.shares == 50
     for view, limit in ((book(heat="6000"), "heat"), (book(cash="99"), "cash")):
@@ -175,7 +175,7 @@ def test_a_fill_obeys_limits_tightened_since_and_a_book_filled_since() -> None:
 
 def test_a_fill_outside_the_approved_band_is_a_bug_of_the_caller() -> None:
     with pytest.raises(ValueError, match="expected a price from 99 to 101"):
-        recheck_at_fill(terms(), Decimal("101.01"), candidate(), book(), Limits(), COSTS)
+        recheck_entry(terms(), Decimal("101.01"), candidate(), book(), Limits(), COSTS)
 
 
 def test_a_reservation_takes_cash_and_heat() -> None:
@@ -327,18 +327,18 @@ def test_probation_is_a_quarter_and_unknown_earnings_half_of_it() -> None:
 def test_a_fill_halved_on_the_way_is_not_halved_again() -> None:
     half = book(ladder=LadderState(drawdown=Decimal("0.06"), high=Decimal(1)))
     approved = terms(max_shares=50, max_risk="250.00")
-    filled = recheck_at_fill(approved, Decimal(101), candidate(), half, Limits(), NO_COSTS)
+    filled = recheck_entry(approved, Decimal(101), candidate(), half, Limits(), NO_COSTS)
     assert isinstance(filled, Sized)
     assert filled.shares == 50
     worse = book(ladder=LadderState(drawdown=Decimal("0.09"), high=Decimal(1)))
-    filled = recheck_at_fill(approved, Decimal(101), candidate(), worse, Limits(), NO_COSTS)
+    filled = recheck_entry(approved, Decimal(101), candidate(), worse, Limits(), NO_COSTS)
     assert isinstance(filled, Sized)
     assert filled.shares == 25
 
 
 def test_a_fill_too_near_its_target_is_denied() -> None:
     def fill(limits: Limits) -> Sized | Denied:
-        return recheck_at_fill(terms(), Decimal("100.50"), candidate(), book(), limits, NO_COSTS)
+        return recheck_entry(terms(), Decimal("100.50"), candidate(), book(), limits, NO_COSTS)
 
     assert isinstance(fill(Limits()), Sized)  # 8 to win, 4.50 to lose
     refused = fill(Limits(min_reward_risk=2))
@@ -358,7 +358,7 @@ def test_an_inverted_or_negative_stop_is_refused(stop: str) -> None:
         size_entry(replace(plan(), stop=Decimal(stop)), candidate(), book(), Limits(), COSTS)
     with pytest.raises(ValueError, match="expected an entry above a stop above zero"):
         upside_down = replace(terms(), stop=Decimal(stop))
-        recheck_at_fill(upside_down, Decimal(101), candidate(), book(), Limits(), COSTS)
+        recheck_entry(upside_down, Decimal(101), candidate(), book(), Limits(), COSTS)
 
 
 def test_the_facts_of_another_symbol_or_session_are_a_bug_of_the_caller() -> None:
@@ -366,7 +366,7 @@ def test_the_facts_of_another_symbol_or_session_are_a_bug_of_the_caller() -> Non
         size_entry(plan(), candidate("BBB"), book(), Limits(), COSTS)
     with pytest.raises(ValueError, match="expected the facts of AAA on 2024-03-08"):
         late = candidate(entry_session=date(2024, 3, 11))
-        recheck_at_fill(terms(), Decimal(100), late, book(), Limits(), COSTS)
+        recheck_entry(terms(), Decimal(100), late, book(), Limits(), COSTS)
 
 
 def test_a_fill_takes_cash_heat_and_a_place() -> None:

@@ -21,7 +21,7 @@ from agents.trading.limits import (
     Limits,
     Sized,
     adjusted_heat,
-    recheck_at_fill,
+    recheck_entry,
     size_entry,
 )
 from agents.trading.limits.config import CEILINGS, FLOORS
@@ -189,7 +189,7 @@ def test_a_fill_only_shrinks(
 ) -> None:
     approved = terms(max_shares=max_shares, max_risk=str(Decimal(risk_cents) / 100))
     view = book(heat=str(heat), cash=str(cash), ladder=LadderState(drawdown=drawdown, high=Decimal(1)))
-    filled = recheck_at_fill(approved, price, known, view, limits, COSTS)
+    filled = recheck_entry(approved, price, known, view, limits, COSTS)
     if isinstance(filled, Sized):
         assert 1 <= filled.shares <= approved.max_shares
         assert filled.shares * (price - approved.stop) <= filled.max_risk <= approved.max_risk

@@ -132,4 +132,4 @@ def test_no_exit_asks_for_a_limit_or_a_lock(name: str) -> None:
     for word in ("BookView", "Limits", "Lock", "Protections", "Candidate", "Ladder"):
         assert word not in asked
     used = {*function.__code__.co_names, *broker._exit.__code__.co_names}
-    assert not used & {"recheck_at_fill", "locks_on", "size_entry", "ladder_state"}
+    assert not used & {"recheck_entry", "locks_on", "size_entry", "ladder_state"}

@@ -29,7 +29,7 @@ from agents.trading.limits.ladder import (
 from agents.trading.limits.portfolio import Correlations, Exposure, adjusted_heat
 from agents.trading.limits.protections import Lock, Protections, locks_on
 from agents.trading.limits.settlement import CashFlow, CashPosition, cash_on, payment, proceeds
-from agents.trading.limits.sizing import Denied, Sized, recheck_at_fill, size_entry
+from agents.trading.limits.sizing import Denied, Sized, highest_that_pays, recheck_entry, size_entry
 from agents.trading.limits.trades import ClosedTrade
 
 __all__ = [
@@ -61,13 +61,14 @@ __all__ = [
     "earnings_of",
     "halved_for",
     "held_into_earnings",
+    "highest_that_pays",
     "kelly_cap",
     "ladder_state",
     "limits_in_force",
     "locks_on",
     "payment",
     "proceeds",
-    "recheck_at_fill",
+    "recheck_entry",
     "record_of",
     "risk_policy",
     "risky_reasons",

@@ -117,7 +117,7 @@ class Limits(BaseModel):
         1.5,
         ge=1,
         le=4,
-        description="Least target minus price over price minus stop, at the highest entry and at the fill",
+        description="Least target minus price over price minus stop, at the highest price an entry may pay",
     )
     earnings_sessions: int = Field(
         3, ge=3, le=20, description="Sessions before known earnings, and their own, without an entry"

@@ -1,4 +1,4 @@
-"""Sizing: the most whole shares that every limit allows, when proposed and again at the fill."""
+"""Sizing: the most whole shares that every limit allows, when proposed and again before the order is sent."""
 
 from dataclasses import dataclass
 from decimal import ROUND_FLOOR, Decimal
@@ -18,7 +18,7 @@ from agents.trading.limits.checks import (
 )
 from agents.trading.limits.config import Limits
 from agents.trading.setups import SetupPlan
-from storage.records import LimitCheck, TradeTerms
+from storage.records import TICK, LimitCheck, TradeTerms
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +56,7 @@ def size_entry(
 
     `risk_scale` multiplies the shares after all limits, together with the drawdown ladder's scale and that of
     unknown earnings, so half is half whichever limit bound. Reward and risk are measured here from the
-    highest entry, at the fill from the price paid. ValueError unless the scale lies in (0, 1] and the
+    highest entry, before the order is sent from its limit. ValueError unless the scale lies in (0, 1] and the
     candidate is the plan's symbol.
     """
     if not 0 < risk_scale <= 1:
@@ -75,10 +75,10 @@ def size_entry(
     return _size(asked, risk_scale=Decimal(str(risk_scale)))
 
 
-def recheck_at_fill(
+def recheck_entry(
     terms: TradeTerms, price: Decimal, candidate: Candidate, book: BookView, limits: Limits, costs: Costs
 ) -> Sized | Denied:
-    """Size an approved entry again at the price it fills at; never larger than what was approved.
+    """Size an approved entry again before it is sent, at `price`; never larger than what was approved.
 
     `book` must not contain this approval's own reservation. The limits that count are the tighter of those in
     force now and those the approval bound. ValueError when the price lies outside the approved band or the
@@ -101,6 +101,16 @@ def recheck_at_fill(
         costs=costs,
     )
     return _size(asked, most_shares=terms.max_shares, most_risk=terms.max_risk)
+
+
+def highest_that_pays(terms: TradeTerms, limits: Limits) -> Decimal:
+    """The highest price of the band from which the target still pays for the risk; below the band if none.
+
+    Reward over risk is at least what `limits` and the approval ask for at every price up to it.
+    """
+    asked = Decimal(str(limits.tightened(terms.limits).min_reward_risk))
+    pays = (terms.target + asked * terms.stop) / (1 + asked)
+    return min(terms.max_entry, pays.quantize(TICK, rounding=ROUND_FLOOR))
 
 
 def _size(

@@ -97,7 +97,8 @@ class VendorMarket:
         return ""
 
     async def ready(self, slot: Slot, session: date) -> Market:
-        if SLOTS[slot].needs is None:
+        reads_what_is_kept = slot is Slot.CUTOFF
+        if SLOTS[slot].needs is None and not reads_what_is_kept:
             return Market(view=MarketView(session, {}, {}))
         names = await read_names(self._engine, session)
         failures = await self._ask_for(slot, session, names)

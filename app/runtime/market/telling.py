@@ -57,7 +57,8 @@ AFTER_THE_CLOSE = (
     Slot.SETTLE_MORNING,
 )
 MARKS = (Slot.MARK_NOON, Slot.MARK_LATE)
-KNOWS_REPORTS = (Slot.OPEN, Slot.SETTLE, Slot.REGIME, Slot.DELIBERATE)
+BEFORE_CLOSE = (Slot.CUTOFF, Slot.OPEN)  # they read the bars up to the session before
+KNOWS_REPORTS = (*BEFORE_CLOSE, Slot.SETTLE, Slot.REGIME, Slot.DELIBERATE)
 LIVES_THROUGH = (Slot.CORPORATE_ACTIONS, Slot.SETTLE, Slot.SETTLE_EVENING)
 NAMES_SAID = 60  # characters of the symbols a sentence names
 
@@ -118,7 +119,7 @@ class Telling:
         """Raises MarketNotReady where a run must not go without what is missing."""
         run = _Run(slot, session, names, failures, shelf)
         began = self._clock.now()  # everything told was good then, or later
-        reads_bars = slot in AFTER_THE_CLOSE or slot is Slot.OPEN
+        reads_bars = slot in AFTER_THE_CLOSE or slot in BEFORE_CLOSE
         actions: Actions | None = None
         splits: dict[str, list[CorporateAction]] = {}
         if reads_bars or slot in LIVES_THROUGH:
@@ -156,7 +157,7 @@ class Telling:
             if not reading.usable(bars, need):
                 run.lacking[f"no bar of {need}"].append(symbol)
                 continue
-            history[symbol] = bars if after_close else await self._opened(run, bars)
+            history[symbol] = await self._opened(run, bars) if run.slot is Slot.OPEN else bars
             run.used(BARS, symbol)
         self._must_be_there(run, history, need)
         told_by = ""
