@@ -7,6 +7,7 @@ from datetime import date
 from agents.base import EVERYBODY, Abstention, Attendance, BaseAgent, Report, Vote, stance_of, together
 from agents.consensus import Consensus, ConsensusRules, decide
 from agents.grounding import contradictions
+from agents.market.calendar import sessions_between
 from agents.market.company import NOTHING_KNOWN, Dossier
 from agents.pool import PoolState
 from agents.roles.news_analyst import NewsContext, NewsReading
@@ -26,7 +27,7 @@ from agents.trading.limits import (
 )
 from agents.trading.screener import Screened
 from agents.trading.setups import SetupPlan, Setups
-from storage.records import Direction, LimitCheck, SetupType, Stance, TradeTerms, Volatility
+from storage.records import DeskKind, Direction, LimitCheck, SetupType, Stance, TradeTerms, Volatility
 
 EVEN_CHANCE = 0.5  # of a win, where nothing is known of a setup
 
@@ -55,6 +56,7 @@ class Briefing:
     parameters_version: int
     limits: Limits
     costs: Costs
+    kind: DeskKind
     kelly: Mapping[SetupType, KellyCap] = field(default_factory=dict)  # by setup, where there is a record
     consensus: ConsensusRules = field(default_factory=ConsensusRules)
     base_rates: Mapping[SetupType, float] = field(default_factory=dict)
@@ -249,8 +251,18 @@ class AgentOrchestrator:
             sized=sized,
             reasoning=f"{question.reasoning} Risk manager: {vote.reason}.",
             terms=_terms(plan, sized, briefing),
-            risky_reasons=risky_reasons(sized.checks),
+            risky_reasons=risky_reasons(
+                sized.checks,
+                earnings_in=_earnings_in(facts, briefing.entry_session),
+                kind=briefing.kind,
+            ),
         )
+
+
+def _earnings_in(facts: Candidate, entry_session: date) -> int | None:
+    """Sessions from the entry to the announcement; None where no date is known."""
+    announced = facts.earnings.session
+    return None if announced is None else sessions_between(entry_session, announced)
 
 
 def _plan(report: Report[StrategyVerdict]) -> SetupPlan | None:

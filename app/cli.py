@@ -9,6 +9,7 @@ from typing import Annotated, cast
 import typer
 
 from app.cli_ask import asking
+from app.cli_inbox import approvals, inbox, policy
 from app.cli_memory import memory
 from app.cli_options import (
     REFUSED,
@@ -47,6 +48,9 @@ app.add_typer(agents, name="agents")
 app.add_typer(memory)
 app.add_typer(vendor)
 app.add_typer(asking)
+app.add_typer(inbox)
+app.add_typer(approvals, name="approvals")
+app.add_typer(policy, name="policy")
 app.add_typer(safety)
 app.add_typer(audit, name="audit")
 app.add_typer(fmp, name="fmp")

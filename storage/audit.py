@@ -36,6 +36,8 @@ WHOLE = {
     "halts": "id",
     "operations": "id",
     "parameter_versions": "version",
+    "policies": "id",
+    "absences": "id",
 }
 
 

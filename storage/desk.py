@@ -5,66 +5,32 @@ A screen is never the guard: every verdict is checked here, in one transaction, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from types import TracebackType
 from typing import Self
 from uuid import UUID
 
 import psycopg
 
-from storage import control, vendor_control, watchlist
+from storage import control, policies, vendor_control, verdicts, watchlist
+from storage.absence import come_back, leave
 from storage.evening import Evening, read_evening
 from storage.exchanges import Exchange, read_exchange, read_exchanges
-from storage.halt import halt, held_back, lift
+from storage.halt import halt, lift
+from storage.policies import PolicyDraft, PolicyRow
 from storage.quota_query import read_entitlements, read_quota_use
 from storage.quota_snapshot import EntitlementRow, QuotaUse
 from storage.records import (
     AgentName,
-    ApprovalState,
     CommandReceipt,
-    DeskState,
-    HaltRow,
     Operator,
+    RejectReason,
     VerdictReceipt,
-    VerdictVerb,
-    uuid7,
 )
-from storage.rows import fetch_one
-from storage.snapshot import ApprovalRow, DeskSnapshot
-from storage.snapshot_approvals import read_approval
+from storage.snapshot import DeskSnapshot
 from storage.snapshot_query import Connection, read_snapshot
+from storage.standstill import HaltRow
 from storage.watchlist import WatchRow, read_watchlist
-
-_RULES = "select now() as now, undo_s, undo_risky_s, state from desk"
-_DECIDE = """
-    update approvals
-       set state = %(state)s, typed_id = %(typed_id)s, decided_digest = digest,
-           decided_by = %(by)s, decided_from = %(origin)s,
-           decided_at = now(), decision_reason = %(reason)s, effective_at = %(effective_at)s
-     where id = %(id)s
-"""
-_RECORD = """
-    insert into verdicts (id, approval_id, verb, digest, given_by, given_from, reason, given_at)
-    values (%s, %s, %s, %s, %s, %s, %s, clock_timestamp())
-"""
-_REOPEN = """
-    update approvals
-       set state = 'pending', typed_id = null, decided_digest = null,
-           decided_by = null, decided_from = null, decided_at = null,
-           decision_reason = null, effective_at = null
-     where id = %(id)s
-"""
-
-
-@dataclass(frozen=True)
-class _Rules:
-    """What the desk says about verdicts right now."""
-
-    now: datetime
-    undo_s: int
-    undo_risky_s: int
-    state: DeskState
 
 
 class Desk:
@@ -103,46 +69,44 @@ class Desk:
 
     def approve(self, approval_id: UUID, *, digest: str, typed_id: str, operator: Operator) -> VerdictReceipt:
         """Approve exactly the terms the digest names; a risky proposal needs its short id typed."""
-        return self._decide(
-            approval_id,
-            ApprovalState.APPROVED,
-            digest=digest,
-            typed_id=typed_id,
-            reason="",
-            operator=operator,
-        )
+        return verdicts.approve(self._connected(), approval_id, digest, typed_id, operator)
 
-    def reject(self, approval_id: UUID, *, digest: str, reason: str, operator: Operator) -> VerdictReceipt:
-        return self._decide(
-            approval_id, ApprovalState.REJECTED, digest=digest, typed_id="", reason=reason, operator=operator
-        )
+    def reject(
+        self,
+        approval_id: UUID,
+        *,
+        digest: str,
+        reason: RejectReason,
+        words: str = "",
+        operator: Operator,
+    ) -> VerdictReceipt:
+        """Turn the proposal down, for a reason of the list and in words where that is not enough."""
+        return verdicts.reject(self._connected(), approval_id, digest, reason, words, operator)
 
     def undo(self, approval_id: UUID, *, operator: Operator) -> VerdictReceipt:
         """Take a verdict back while it has not taken effect; the approval waits again."""
-        connection = self._connected()
-        with connection.transaction():
-            row = _locked_approval(connection, approval_id)
-            rules = fetch_one(connection, _Rules, _RULES)
-            if (
-                row is None
-                or rules is None
-                or row.state not in (ApprovalState.APPROVED, ApprovalState.REJECTED)
-            ):
-                return _refused(row, "there is no verdict to take back")
-            if row.order_state is not None or row.effective_at is None:
-                return _refused(row, "the verdict has already been acted on")
-            if row.effective_at <= rules.now:
-                return _refused(row, f"the verdict took effect at {row.effective_at:%H:%M:%S}Z")
-            try:
-                with connection.transaction():
-                    connection.execute(_REOPEN, {"id": approval_id})
-            except psycopg.errors.UniqueViolation:
-                return _refused(row, f"another proposal goes by {row.short_id} now")
-            _record(connection, row, VerdictVerb.UNDONE, operator, "")
-            _announce(connection)
-        return VerdictReceipt(
-            accepted=True, state=ApprovalState.PENDING, message=f"{row.terms.symbol} waits again"
-        )
+        return verdicts.undo(self._connected(), approval_id, operator)
+
+    def leave(self, until: datetime, reason: str, *, operator: Operator) -> CommandReceipt:
+        """Enter nothing until then."""
+        return leave(self._connected(), until, reason, operator)
+
+    def come_back(self, *, operator: Operator) -> CommandReceipt:
+        """Let entries be made again before an absence ends by itself."""
+        return come_back(self._connected(), operator)
+
+    def policies(self) -> tuple[PolicyRow, ...]:
+        """The standing policies, latest first."""
+        return policies.read_policies(self._connected())
+
+    def propose_policy(self, wanted: PolicyDraft, *, operator: Operator) -> CommandReceipt:
+        return policies.propose(self._connected(), wanted, operator)
+
+    def approve_policy(self, short_id: str, *, typed_id: str, operator: Operator) -> CommandReceipt:
+        return policies.approve(self._connected(), short_id, typed_id, operator)
+
+    def revoke_policy(self, short_id: str, *, operator: Operator) -> CommandReceipt:
+        return policies.revoke(self._connected(), short_id, operator)
 
     def pause_agent(self, agent: AgentName, *, operator: Operator) -> CommandReceipt:
         return control.pause_agent(self._connected(), agent, operator)
@@ -204,61 +168,6 @@ class Desk:
     ) -> None:
         self.close()
 
-    def _decide(
-        self,
-        approval_id: UUID,
-        verdict: ApprovalState,
-        *,
-        digest: str,
-        typed_id: str,
-        reason: str,
-        operator: Operator,
-    ) -> VerdictReceipt:
-        connection = self._connected()
-        with connection.transaction():
-            row = _locked_approval(connection, approval_id)
-            rules = fetch_one(connection, _Rules, _RULES)
-            if row is None or rules is None:
-                return _refused(None, "there is no such approval on this desk")
-            if row.state is not ApprovalState.PENDING:
-                return _refused(row, f"already {row.state} by {row.decided_by or 'the clock'}")
-            if rules.state is DeskState.FINISHED:
-                return _refused(row, "this desk's history has ended")
-            if row.expires_at is not None and row.expires_at <= rules.now:
-                return _refused(row, f"it expired at {row.expires_at:%H:%M:%S}Z")
-            if not digest == row.digest == row.terms.digest:
-                return _refused(row, "the proposal changed after it was shown; look at it again")
-            if verdict is ApprovalState.APPROVED and row.risky and typed_id != row.short_id:
-                return _refused(row, f"risky: type {row.short_id} to approve")
-            if verdict is ApprovalState.APPROVED and (stands := held_back(connection)) is not None:
-                return _refused(row, f"{stands.words}; it can be rejected, or lift the halt first")
-            undo_s = rules.undo_risky_s if row.risky else rules.undo_s
-            effective_at = rules.now + timedelta(seconds=undo_s)
-            if row.expires_at is not None:
-                # A verdict given just before the cutoff is acted on at the cutoff: no undo beyond it.
-                effective_at = min(effective_at, row.expires_at)
-            left_s = (effective_at - rules.now).total_seconds()
-            connection.execute(
-                _DECIDE,
-                {
-                    "id": approval_id,
-                    "state": verdict,
-                    "typed_id": typed_id if row.risky and verdict is ApprovalState.APPROVED else None,
-                    "by": operator.name,
-                    "origin": operator.origin,
-                    "reason": reason,
-                    "effective_at": effective_at,
-                },
-            )
-            _record(connection, row, VerdictVerb(verdict), operator, reason)
-            _announce(connection)
-        return VerdictReceipt(
-            accepted=True,
-            state=verdict,
-            message=f"{row.terms.symbol} {verdict}, takes effect in {left_s:.0f} s",
-            effective_at=effective_at,
-        )
-
     def _connected(self) -> Connection:
         if self._connection is not None and self._connection.closed:
             self._connection = None
@@ -272,23 +181,3 @@ class Desk:
             )
             self._connection.execute(f"listen {control.CHANNEL}")
         return self._connection
-
-
-def _locked_approval(connection: Connection, approval_id: UUID) -> ApprovalRow | None:
-    connection.execute("select 1 from approvals where id = %s for update", [approval_id])
-    return read_approval(connection, approval_id)
-
-
-def _record(
-    connection: Connection, row: ApprovalRow, verb: VerdictVerb, operator: Operator, reason: str
-) -> None:
-    """Add to the list of everything ever said, which an undo does not shorten."""
-    connection.execute(_RECORD, [uuid7(), row.id, verb, row.digest, operator.name, operator.origin, reason])
-
-
-def _announce(connection: Connection) -> None:
-    connection.execute("select pg_notify(%s, 'approval')", [control.CHANNEL])
-
-
-def _refused(row: ApprovalRow | None, message: str) -> VerdictReceipt:
-    return VerdictReceipt(accepted=False, state=row.state if row else None, message=message)

@@ -12,13 +12,13 @@ from uuid import UUID
 import psycopg
 
 from storage.control import refused, taken
-from storage.records import CommandReceipt, HaltRow, OperationKind, Operator, uuid7
+from storage.records import CommandReceipt, OperationKind, Operator, uuid7
 from storage.rows import fetch_one
+from storage.standstill import HaltRow
 
 Connection = psycopg.Connection[tuple[object, ...]]
 
 LOCK = 0x51554F56  # advisory: shared by whoever enters, exclusive for a halt
-HALTED = "halt"  # as a funnel and an order name it
 
 _STANDING = """
     select id, at, halted_by, halted_from, reason from halts where lifted_at is null

@@ -11,7 +11,8 @@ from uuid import UUID
 import psycopg
 
 from storage.halt import halt, standing_halt, was_lifted
-from storage.records import HaltRow, uuid7
+from storage.records import uuid7
+from storage.standstill import HaltRow
 
 Connection = psycopg.Connection[tuple[object, ...]]
 

@@ -16,7 +16,6 @@ from storage.records import (
     DeskState,
     Direction,
     ExitReason,
-    HaltRow,
     LimitCheck,
     LimitInForce,
     OperationKind,
@@ -33,6 +32,7 @@ from storage.records import (
     Volatility,
 )
 from storage.spending import CallState, Standing, month_end, month_start
+from storage.standstill import AbsenceRow, HaltRow, MissedRow
 
 LEADER_SILENT_S = 5.0  # a leader beats every second
 
@@ -187,6 +187,7 @@ class ApprovalRow:
     effective_at: datetime | None
     order_state: OrderState | None
     order_note: str  # why an order was skipped
+    what_if_r: float | None = None  # of one that was not traded, once it is known
 
     @property
     def risk_fraction(self) -> float:
@@ -429,7 +430,9 @@ class DeskSnapshot:
     totals: TradeTotals
     quota: QuotaRow | None  # None: this desk has no vendor
     followed: int = 0  # symbols on the watchlist
-    halt: HaltRow | None = None  # None: entries are allowed
+    halt: HaltRow | None = None  # None: nobody has halted the desk
+    absence: AbsenceRow | None = None  # None: the operator is there
+    missed: MissedRow | None = None  # None: nothing was ever left unanswered or turned down
     spend: SpendRow
 
     @property

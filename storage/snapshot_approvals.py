@@ -22,12 +22,13 @@ from storage.records import (
     Stance,
     TradeTerms,
 )
-from storage.rows import fetch_all
+from storage.rows import fetch_all, fetch_one
 from storage.snapshot import (
     ApprovalRow,
     FigureRow,
     VoteRow,
 )
+from storage.standstill import MissedRow
 
 Connection = psycopg.Connection[tuple[object, ...]]
 
@@ -37,6 +38,11 @@ DECIDED_SHOWN = 20
 def read_approvals(connection: Connection) -> tuple[ApprovalRow, ...]:
     """Those that wait, and the last decided ones."""
     return _approvals(connection, _LISTED, [DECIDED_SHOWN])
+
+
+def read_missed(connection: Connection) -> MissedRow | None:
+    """What was not traded came to; None where there is nothing to tell."""
+    return fetch_one(connection, MissedRow, _MISSED)
 
 
 def read_approval(connection: Connection, approval_id: UUID) -> ApprovalRow | None:
@@ -81,6 +87,7 @@ class _Approval:
     effective_at: datetime | None
     order_state: OrderState | None
     order_note: str
+    what_if_r: float | None
 
 
 @dataclass(frozen=True)
@@ -160,6 +167,7 @@ def _approval(row: _Approval, votes: tuple[_Vote, ...]) -> ApprovalRow:
         effective_at=row.effective_at,
         order_state=row.order_state,
         order_note=row.order_note,
+        what_if_r=row.what_if_r,
     )
 
 
@@ -174,7 +182,7 @@ _APPROVALS = """
            to_jsonb(d) - 'checks' - 'technical_snapshot' as argument,
            a.facts, a.close, a.created_session, a.expires_at, coalesce(a.decided_by, '') as decided_by,
            a.decided_at, coalesce(a.decision_reason, '') as decision_reason, a.effective_at,
-           o.state as order_state, coalesce(o.note, '') as order_note
+           o.state as order_state, coalesce(o.note, '') as order_note, a.what_if_r
       from approvals a
       join deliberations d on d.id = a.deliberation_id
       left join orders o on o.approval_id = a.id
@@ -185,6 +193,19 @@ _LISTED = """
            select id from approvals where state <> 'pending'
             order by entry_session desc, decided_at desc nulls last, symbol limit %s)
      order by (a.state = 'pending') desc, a.entry_session desc, d.rank, a.symbol
+"""
+
+# By the sessions of the desk, whose clock is not always the wall's.
+_MISSED = """
+    with last as (select max(session) as session from equity)
+    select count(*) filter (where state = 'expired' and entry_session > last.session - 7) as expired,
+           coalesce(sum(what_if_r) filter (
+               where state = 'expired' and entry_session > last.session - 7), 0) as expired_r,
+           count(*) filter (where state = 'rejected') as rejected,
+           coalesce(sum(what_if_r) filter (where state = 'rejected'), 0) as rejected_r
+      from approvals, last
+     where state in ('expired', 'rejected') and what_if_r is not null and entry_session > last.session - 31
+    having count(*) > 0
 """
 
 _VOTES = """

@@ -7,6 +7,7 @@ from datetime import datetime
 
 import psycopg
 
+from storage.absence import standing_absence
 from storage.evening import read_evening
 from storage.halt import standing_halt
 from storage.quota_query import read_quota
@@ -26,7 +27,7 @@ from storage.snapshot import (
     SlotRow,
     WatchRow,
 )
-from storage.snapshot_approvals import read_approvals
+from storage.snapshot_approvals import read_approvals, read_missed
 from storage.snapshot_book import (
     read_equity,
     read_ladder,
@@ -58,6 +59,8 @@ def read_snapshot(connection: Connection) -> DeskSnapshot | None:
         regime=fetch_one(connection, RegimeRow, _REGIME),
         followed=now.followed,
         halt=standing_halt(connection),
+        absence=standing_absence(connection),
+        missed=read_missed(connection),
         watch=fetch_all(connection, WatchRow, _WATCH, {"closes": CLOSES_SHOWN}),
         approvals=read_approvals(connection),
         positions=read_positions(connection),

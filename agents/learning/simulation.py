@@ -214,6 +214,7 @@ class HistorySimulator:
         session, entry = self._sessions[place], self._sessions[place + 1]
         facts = self._facts(row.symbol, session, session, entry)
         briefing = Briefing(
+            kind=DeskKind.HISTORY,
             direction=regime.direction,
             volatility=regime.volatility,
             book=_lone_book(self._equity),

@@ -137,6 +137,10 @@ def _lines(name: str, taken: DeskSnapshot, driven: bool) -> Iterator[str]:
         yield _row("equity", f"{header.start_equity:,.2f} dollars to begin with, no session settled yet")
     if taken.halt is not None:
         yield _row("halt", f"{taken.halt.words}; `quorum lift{_option(name)} --reason ...` lifts it")
+    if taken.absence is not None:
+        yield _row("away", f"{taken.absence.words}; `quorum back{_option(name)}` ends it")
+    if taken.missed is not None and taken.missed.words:
+        yield _row("missed", taken.missed.words)
     if taken.ladder is not None:
         rearm = f"; `quorum rearm{_option(name)} --reason ...` re-arms it" if taken.ladder.stopped else ""
         yield _row("ladder", f"{taken.ladder.words}{rearm}")
@@ -266,6 +270,8 @@ def _object(name: str, taken: DeskSnapshot, driven: bool) -> dict[str, object]:
         "positions": as_json(taken.positions),
         "equity": as_json(taken.equity[-1]) if taken.equity else None,
         "halt": as_json(taken.halt),
+        "absence": as_json(taken.absence),
+        "missed": as_json(taken.missed),
         "ladder": as_json(taken.ladder),
         "evening": as_json(taken.evening),
         "why": taken.evening.funnel.sentence if taken.evening else None,

@@ -23,7 +23,7 @@ def bindings_for(*scopes: Scope) -> list[BindingType]:
     return [
         Binding(
             key,
-            f"{action.id}('{key}')" if action.id in {"pane", "scroll"} else action.id,
+            f"{action.id}('{key}')" if action.id in {"pane", "scroll", "reject_for"} else action.id,
             action.label,
             show=action.footer > 0,
             key_display=action.shown,

@@ -296,6 +296,15 @@ class ConsoleApp(App[None]):
             text = f"{text}: {clean(taken.receipt.message)}"
         self._acknowledge(text, accepted=accepted)
         self.state = replace(self.state, verdict=taken)
+        if accepted and taken.verb != "undone" and self.screen is self.desk_screen:
+            self._review_next(taken.approval_id)
+
+    def _review_next(self, decided: UUID) -> None:
+        """Open the card after the one that was decided; its keys are dead until it could have been read."""
+        snapshot = self.state.snapshot
+        keys = [row.id for row in snapshot.pending] if snapshot else []
+        if decided in keys and keys[-1] != decided:
+            self.review(keys[keys.index(decided) + 1])
 
     @on(AgentTold)
     def agent_told(self, message: AgentTold) -> None:

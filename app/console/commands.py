@@ -18,11 +18,9 @@ if TYPE_CHECKING:
 
     from app.console.screens.review import Verdict
     from storage.exchanges import Exchange
-    from storage.records import AgentName, CommandReceipt, Operator, VerdictReceipt
+    from storage.records import AgentName, CommandReceipt, Operator, RejectReason, VerdictReceipt
 
 Receipt = TypeVar("Receipt")
-
-REJECT_REASON = "other"  # the review asks for none; the desk's log wants one
 
 
 class AgentCommand(StrEnum):
@@ -85,7 +83,10 @@ class Commands:
         else:
             receipt = self._ask(
                 lambda desk, operator: desk.reject(
-                    verdict.approval_id, digest=verdict.digest, reason=REJECT_REASON, operator=operator
+                    verdict.approval_id,
+                    digest=verdict.digest,
+                    reason=reject_reason(verdict.reason),
+                    operator=operator,
                 ),
                 _verdict_refused,
             )
@@ -157,6 +158,13 @@ class Commands:
                 desk.close()
         except Exception as error:  # noqa: BLE001 - the operator must learn that it was not taken
             return refused(f"not taken, the desk is away: {first_line(error)}")
+
+
+def reject_reason(word: str) -> RejectReason:
+    """The reason of a verdict; by a word, because the records are imported after the first paint."""
+    from storage.records import RejectReason
+
+    return RejectReason(word)
 
 
 def _verdict_refused(message: str) -> VerdictReceipt:

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from storage.exchanges import Exchange
-    from storage.records import AgentName, CommandReceipt, HaltRow, Operator, VerdictReceipt
+    from storage.records import AgentName, CommandReceipt, Operator, RejectReason, VerdictReceipt
     from storage.snapshot import DeskSnapshot
+    from storage.standstill import HaltRow
 
 PACE_S = 0.5  # at most two snapshots a second, however fast the desk changes
 SLOW_S = 5.0  # a snapshot without a notice: notices may be lost, ages must not
@@ -35,7 +36,13 @@ class DeskPort(Protocol):
     ) -> VerdictReceipt: ...
 
     def reject(
-        self, approval_id: UUID, *, digest: str, reason: str, operator: Operator
+        self,
+        approval_id: UUID,
+        *,
+        digest: str,
+        reason: RejectReason,
+        words: str = "",
+        operator: Operator,
     ) -> VerdictReceipt: ...
 
     def undo(self, approval_id: UUID, *, operator: Operator) -> VerdictReceipt: ...

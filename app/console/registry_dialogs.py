@@ -15,6 +15,15 @@ IN_DIALOGS: tuple[Action, ...] = (
         footer=1,
     ),
     Action(
+        id="reject_for",
+        keys=("1", "2", "3", "4", "5"),
+        shown="1-5",
+        label="reject, and why",
+        help="Reject: 1 extended, 2 event, 3 correlated, 4 news, 5 poor reward/risk",
+        scope=Scope.REVIEW,
+        footer=3,
+    ),
+    Action(
         id="approve",
         keys=("a",),
         shown="a",

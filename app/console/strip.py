@@ -56,6 +56,11 @@ def _first(view: View, snapshot: DeskSnapshot) -> list[Item]:
         cut = Piece(fit(title.text, min(len(title.text), 24), ellipsis=g.ellipsis))
         wordings = [(title, *stamp), (cut, *((Piece(" survivors", Tone.WARN),) if stamp else ())), short]
         items.append(Item(6, tuple(filter(None, wordings))))
+    if (absence := snapshot.absence) is not None:
+        until = f" AWAY until {utc(absence.until)} "
+        items.append(Item(0, (line(Piece(until, Tone.WARN)), line(Piece(" AWAY ", Tone.WARN)))))
+    if snapshot.missed is not None and (missed := snapshot.missed.words):
+        items.append(Item(4, (line(Piece(f"! {missed}", Tone.WARN)), line(Piece("! missed", Tone.WARN)))))
     regime = snapshot.regime
     if regime is not None:
         since = regime.standing

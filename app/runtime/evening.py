@@ -19,9 +19,11 @@ from agents.trading.policy import Policy
 from agents.trading.screener import ALL_SETUPS, Screened
 from app.runtime.book import book_tonight, facts_tonight
 from app.runtime.evidence import Fact, trade_facts
-from app.runtime.halting import halted
+from app.runtime.halting import held_back
 from app.runtime.learnt import TradeCounts, pool_state, trade_counts
 from app.runtime.limits import kelly_caps, limits_now, limits_under, policy_of
+from app.runtime.missed import reckon_missed
+from app.runtime.policies import let_policies_act
 from app.runtime.step import Step, StepResult, technicals_json
 from app.runtime.stops import tighten_stops
 from app.runtime.why import drift_readings, rungs
@@ -119,10 +121,10 @@ async def deliberate(step: Step) -> StepResult:
             "no regime has been read yet: nothing is proposed",
             {"limits": limits_now(step, None, book, await kelly_caps(step))},
         )
-    if stopped := await halted(step, entering=False):
+    if held := await held_back(step, entering=False):
         book = await book_tonight(step, step.next_session, ())
         return StepResult(
-            f"{stopped}; nothing is proposed",
+            f"{held.why}; nothing is proposed",
             {"limits": limits_now(step, regime, book, await kelly_caps(step))},
         )
     policy = policy_of(step, regime)
@@ -136,6 +138,7 @@ async def deliberate(step: Step) -> StepResult:
         return StepResult("0 argued, 0 proposed", {**_argued((), policy), "limits": limits})
     counts, pool = await trade_counts(step), await pool_state(step)
     briefing = Briefing(
+        kind=step.parts.kind,
         direction=regime.direction,
         volatility=regime.volatility,
         book=book,
@@ -170,11 +173,15 @@ async def digest(step: Step) -> StepResult:
     await _look_back(step)
     tonight = await step.memory.evening(step.session)
     found = tonight.funnel if tonight is not None and tonight.session == step.session else None
+    policies, reckoned = await let_policies_act(step), await reckon_missed(step)
     drifted = [reading for reading in await drift_readings(step.memory, step.session) if reading.alarm]
     said = [found.sentence if found else "Nothing was screened.", *(reading.note for reading in drifted)]
+    said += [f"{told}." for told in policies]
     return StepResult(
         " ".join(said),
         {
+            "policies": policies,
+            "missed": reckoned,
             "funnel": rungs(found) if found else [],
             "drift": [{"agent": reading.agent, "p": reading.p_value} for reading in drifted],
         },

@@ -6,12 +6,11 @@ from app.runtime.book import book_at_open
 from app.runtime.booking import take_fills
 from app.runtime.entering import entry_row, place_entries
 from app.runtime.exits import order_exits
-from app.runtime.halting import halted, withdraw
+from app.runtime.halting import held_back, withdraw
 from app.runtime.limits import kelly_caps, limits_now
 from app.runtime.protection import protect_all
 from app.runtime.step import Step, StepResult
 from app.runtime.verdicts import verdict_of
-from storage.halt import HALTED
 from storage.models import Approval
 from storage.records import ApprovalState, OrderState, VerdictVerb
 
@@ -36,9 +35,9 @@ async def cutoff(step: Step) -> StepResult:
             expired += 1
         elif approval.state is ApprovalState.APPROVED:
             approved.append(approval)
-    stopped = await halted(step, entering=True)
-    why_not = stopped or (MISSED if step.missed_open else "")
-    missed = _withhold(step, approved, why_not, HALTED if stopped else None) if why_not else 0
+    held = await held_back(step, entering=True)
+    why_not = held.why if held else MISSED if step.missed_open else ""
+    missed = _withhold(step, approved, why_not, held.by if held else None) if why_not else 0
     orders = [] if why_not else await place_entries(step, approved)
     denied = [f"{order.symbol} {order.note}" for order in orders if order.state is OrderState.SKIPPED]
     placed = len(orders) - len(denied)
@@ -46,7 +45,7 @@ async def cutoff(step: Step) -> StepResult:
     if missed:
         told[0] += f", {missed} missed"
     told += [f"skipped {why}" for why in denied]
-    told[:0] = [stopped] if stopped else []
+    told[:0] = [held.why] if held else []
     told += [*await protect_all(step), *await order_exits(step)]
     return StepResult(
         "; ".join(told),
@@ -65,10 +64,10 @@ def _withhold(step: Step, approved: list[Approval], why: str, denied_by: str | N
 
 async def open_session(step: Step) -> StepResult:
     """Book what the open has filled, protect it, and send what is to be sold at this close."""
-    stopped = await halted(step, entering=True)
+    held = await held_back(step, entering=True)
     resting = await step.ledger.resting_entries(step.session)
-    if stopped:
-        await withdraw(step, [order for order, _ in resting], stopped)
+    if held is not None:
+        await withdraw(step, [order for order, _ in resting], held)
     booked = await take_fills(step)
     told = [
         *booked.closed,
@@ -76,7 +75,7 @@ async def open_session(step: Step) -> StepResult:
         *await protect_all(step),
         *await order_exits(step),
     ]
-    told += [stopped] if stopped else []
+    told += [held.why] if held else []
     if not resting:
         return StepResult("; ".join(["no entries were waiting", *told]), {"filled": [], "skipped": []})
     orders = [order for order, _ in resting]

@@ -15,6 +15,7 @@ from storage.models.day import (
     RegimeReading,
     Run,
 )
+from storage.models.inbox import Absence, StandingPolicy
 from storage.models.learning import (
     AgentMeasurement,
     AgentMetric,
@@ -49,6 +50,7 @@ from storage.models.vendor import (
 )
 
 __all__ = [
+    "Absence",
     "AgentMeasurement",
     "AgentMetric",
     "AgentPrompt",
@@ -87,6 +89,7 @@ __all__ = [
     "ScheduledSlot",
     "ScreenerResult",
     "SpendLimit",
+    "StandingPolicy",
     "StrategyAdjustment",
     "TradeOutcome",
     "VendorBlock",

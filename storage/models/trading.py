@@ -31,6 +31,7 @@ from storage.records import (
     OrderState,
     PositionState,
     Recommendation,
+    RejectReason,
     SetupType,
     Stance,
     VerdictVerb,
@@ -112,6 +113,8 @@ class Approval(Base):
             name="decided",
         ),
         CheckConstraint("state <> 'approved' or decided_digest = digest", name="decided_digest"),
+        # No policy approves what is risky, whoever writes to the table.
+        CheckConstraint("policy_id is null or not risky or state <> 'approved'", name="policy"),
         Index("ix_approvals_state", "state"),
         Index(
             "uq_approvals_pending_short_id",
@@ -152,7 +155,12 @@ class Approval(Base):
     decided_from: Mapped[str | None]  # tty and SSH origin
     decided_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     decision_reason: Mapped[str | None]
+    reject_reason: Mapped[RejectReason | None] = mapped_column(choice(RejectReason, "reject_reason"))
     effective_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    policy_id: Mapped[UUID | None] = mapped_column(ForeignKey("policies.id"))  # that approved it
+    # Of one that was not traded: what the desk's own rules would have made of it, in R.
+    what_if_r: Mapped[float | None]
+    what_if_note: Mapped[str | None]
     created_at: Mapped[Instant]
 
 

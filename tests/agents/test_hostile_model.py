@@ -26,7 +26,7 @@ from agents.trading.limits import Limits, Sized, size_entry
 from agents.trading.screener import Screened
 from agents.trading.setups import SetupPlan, Setups
 from storage.plain import clean
-from storage.records import AgentName, Direction, SetupType, Volatility
+from storage.records import AgentName, DeskKind, Direction, SetupType, Volatility
 from tests.llm.inprocess import LedgerInMemory, near_models
 from tests.standins.claude import ClaudeStandIn
 from tests.trading.builders import BREAKING, CRASH, ENTRY, LEADER, PULLBACK, SIGNAL, book
@@ -97,6 +97,7 @@ async def test_five_hundred_decisions_of_a_hostile_model_pass_no_limit() -> None
         allowed = frozenset(random.sample(list(SetupType), random.randint(1, 3)))
         view = book(cash=random.choice(("100000", "9000")), heat=random.choice(("0", "3500")))
         briefing = Briefing(
+            kind=DeskKind.PAPER,
             direction=random.choice(list(Direction)),
             volatility=random.choice(list(Volatility)),
             book=view,

@@ -16,7 +16,7 @@ from agents.trading.costs import Costs
 from agents.trading.limits import BookView, Limits, risk_policy
 from agents.trading.screener import Screened
 from agents.trading.setups import Setups
-from storage.records import AgentName, Direction, SetupType, Stance, ThesisKind, Volatility
+from storage.records import AgentName, DeskKind, Direction, SetupType, Stance, ThesisKind, Volatility
 from tests.trading.builders import CRASH, ENTRY, LEADER, PULLBACK, book
 from tests.trading.builders import candidate as facts
 
@@ -79,6 +79,7 @@ def briefing(
     allowed: frozenset[SetupType] = frozenset(SetupType),
 ) -> Briefing:
     return Briefing(
+        kind=DeskKind.PAPER,
         direction=direction,
         volatility=volatility,
         book=view or book(),

@@ -17,7 +17,7 @@ from app.runtime.founding import remove_history, sessions_of
 from app.runtime.outage import through_outages
 from storage.desk import Desk
 from storage.errors import DatabaseAway, DeskTaken, OperatorError
-from storage.records import ApprovalState, Operator, OrderState, VerdictMode
+from storage.records import ApprovalState, Operator, OrderState, RejectReason, VerdictMode
 from storage.server import EmbeddedDatabases, ServedDatabases
 from storage.snapshot import ApprovalRow, DeskSnapshot
 from tests.app.books import assert_books_balance, prepare, report_of, run_through
@@ -191,7 +191,7 @@ async def _reject_what_waits(desk: Desk) -> None:
     """The clock stands still as long as anything is unanswered."""
     for other in (await _snapshot(desk)).pending:
         receipt = await asyncio.to_thread(
-            desk.reject, other.id, digest=other.digest, reason="", operator=OPERATOR
+            desk.reject, other.id, digest=other.digest, reason=RejectReason.OTHER, operator=OPERATOR
         )
         assert receipt.accepted
 

@@ -21,13 +21,13 @@ from storage.records import (
     DeskState,
     Direction,
     ExitReason,
-    HaltRow,
     LimitCheck,
     LimitInForce,
     LimitSource,
     Operator,
     OrderState,
     Recommendation,
+    RejectReason,
     Rung,
     RunState,
     SetupType,
@@ -56,6 +56,7 @@ from storage.snapshot import (
     VoteRow,
     WatchRow,
 )
+from storage.standstill import HaltRow
 
 NOW = datetime(2026, 3, 2, 14, 3, 22, tzinfo=UTC)
 SESSION = date(2018, 2, 6)
@@ -539,7 +540,15 @@ class FakeDesk:
     def approve(self, approval_id: UUID, *, digest: str, typed_id: str, operator: Operator) -> VerdictReceipt:
         return self._taken("approve", approval_id, digest, typed_id, ApprovalState.APPROVED)
 
-    def reject(self, approval_id: UUID, *, digest: str, reason: str, operator: Operator) -> VerdictReceipt:
+    def reject(
+        self,
+        approval_id: UUID,
+        *,
+        digest: str,
+        reason: RejectReason,
+        words: str = "",
+        operator: Operator,
+    ) -> VerdictReceipt:
         return self._taken("reject", approval_id, digest, reason, ApprovalState.REJECTED)
 
     def undo(self, approval_id: UUID, *, operator: Operator) -> VerdictReceipt:

@@ -8,7 +8,8 @@ import pytest
 
 from app.console.screens.desk import DeskScreen
 from app.console.screens.halt import NO_REASON, HaltScreen
-from storage.records import HaltRow, uuid7
+from storage.records import uuid7
+from storage.standstill import HaltRow
 
 from .desks import NOW, FakeDesk
 from .paper import a_paper_desk

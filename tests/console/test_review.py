@@ -9,7 +9,7 @@ import pytest
 from textual.widgets import Button
 
 from app.console.screens.desk import DeskScreen
-from app.console.screens.review import ReviewScreen
+from app.console.screens.review import ARM_S, ReviewScreen
 from storage.records import ApprovalState
 
 from .desks import NOW, FakeDesk, a_desk, approval_row
@@ -150,15 +150,34 @@ async def test_the_card_locks_when_it_is_no_longer_so(change: str, says: str) ->
         assert back_on_the_desk(console)
 
 
-async def test_after_a_verdict_no_other_card_takes_the_keys() -> None:
+async def test_after_a_verdict_the_next_card_opens_and_takes_no_key_typed_ahead() -> None:
     desk = FakeDesk(a_desk(approvals=[approval_row(1), approval_row(4, symbol="KO")]))
     async with running(desk) as console:
-        await console.open_review()
+        first = await console.open_review()
         await console.press("r")
         await console.until(lambda: len(desk.asked) == 1)
-        assert back_on_the_desk(console)
-        await console.press("a", "r")
-        assert len(desk.asked) == 1
+        await console.until(lambda: isinstance(console.app.screen, ReviewScreen))
+        second = console.app.screen
+        assert isinstance(second, ReviewScreen) and second.row.terms.symbol == "KO" and second is not first
+        await console.press("a", "r", "1", "enter")
+        assert len(desk.asked) == 1 and console.app.screen is second
+        console.clock.pass_time(ARM_S + 0.1)
+        await console.press("a")
+        await console.until(lambda: len(desk.asked) == 2)
+        assert desk.asked[1][0] == "approve" and back_on_the_desk(console)
+
+
+@pytest.mark.parametrize(
+    ("key", "reason"),
+    [("1", "extended"), ("2", "event"), ("3", "correlated"), ("4", "news"), ("5", "poor_reward_risk")],
+)
+async def test_one_key_rejects_and_says_why(key: str, reason: str) -> None:
+    desk = a_low_risk_desk()
+    async with running(desk) as console:
+        await console.open_review()
+        await console.press(key)
+        await console.until(lambda: len(desk.asked) == 1)
+        assert desk.asked[0][0] == "reject" and desk.asked[0][3] == reason
 
 
 async def test_a_refusal_is_shown_and_stays_in_the_strip() -> None:

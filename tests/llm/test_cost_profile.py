@@ -28,7 +28,7 @@ from agents.trading.costs import Costs
 from agents.trading.limits import Limits
 from agents.trading.screener import Screened
 from agents.trading.setups import Setups
-from storage.records import AgentName, Direction, SetupType, Volatility
+from storage.records import AgentName, DeskKind, Direction, SetupType, Volatility
 from storage.spending import TokenCount
 from tests.llm.inprocess import near_models
 from tests.runtime.test_models_evening import Agreeable
@@ -94,6 +94,7 @@ async def requests() -> dict[AgentName, dict[str, Any]]:
         risk=RiskManagerAgent(models),
     )
     briefing = Briefing(
+        kind=DeskKind.PAPER,
         direction=Direction.BULL,
         volatility=Volatility.NORMAL_VOL,
         book=book(),

@@ -17,7 +17,8 @@ import pytest
 from storage.desk import Desk
 from storage.halt import halt, lift, new_halt, standing_halt
 from storage.halt_file import bring_together, halt_path, read_halt, write_halt
-from storage.records import ApprovalState, CommandReceipt, HaltRow, Operator
+from storage.records import ApprovalState, CommandReceipt, Operator, RejectReason
+from storage.standstill import HaltRow
 from tests.storage import desk_builder as build
 from tests.storage.desk_builder import ADA, scalar, terms, writing
 
@@ -56,7 +57,7 @@ def test_a_halted_desk_takes_no_approval_but_a_rejection(paper: str) -> None:
         assert not refused.accepted and "halted by ada at 2026-03-02 14:30Z: flash crash" in refused.message
         snapshot = desk.snapshot()
         assert snapshot is not None and snapshot.halt is not None and snapshot.halt.id == ASKED.id
-        assert desk.reject(asked.id, digest=asked.digest, reason="event", operator=ADA).accepted
+        assert desk.reject(asked.id, digest=asked.digest, reason=RejectReason.EVENT, operator=ADA).accepted
         assert desk.lift("checked", operator=ADA).accepted
     assert stands(paper) is None
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from storage.desk import Desk
 from storage.ledger import Ledger
-from storage.records import ApprovalState, Operator, TradeTerms, VerdictReceipt, uuid7
+from storage.records import ApprovalState, Operator, RejectReason, TradeTerms, VerdictReceipt, uuid7
 from storage.snapshot import ApprovalRow
 from storage.snapshot_approvals import read_approval
 from tests.storage import desk_builder as build
@@ -66,7 +66,9 @@ def approve(desk: Desk, shown: ApprovalRow, typed_id: str = "") -> VerdictReceip
 
 
 def reject(desk: Desk, shown: ApprovalRow) -> VerdictReceipt:
-    return desk.reject(shown.id, digest=shown.digest, reason="too hot", operator=BOB)
+    return desk.reject(
+        shown.id, digest=shown.digest, reason=RejectReason.EXTENDED, words="too hot", operator=BOB
+    )
 
 
 # -- one verdict ---------------------------------------------------------------------------------------------
@@ -94,7 +96,11 @@ def test_a_rejection_is_recorded_with_its_reason(desk: Desk, small: str) -> None
     receipt = reject(desk, shown)
     assert (receipt.accepted, receipt.state) == (True, ApprovalState.REJECTED)
     kept = row(small, shown.id)
-    assert (kept.state, kept.decided_by, kept.decision_reason) == (ApprovalState.REJECTED, "bob", "too hot")
+    assert (kept.state, kept.decided_by, kept.decision_reason) == (
+        ApprovalState.REJECTED,
+        "bob",
+        "extended; too hot",
+    )
     assert scalar(small, "select decided_from from approvals") == ""
 
 
@@ -134,7 +140,7 @@ def test_another_digest_is_refused_for_either_verdict(desk: Desk, small: str) ->
     other = terms(max_shares=99).digest
     for receipt in (
         desk.approve(shown.id, digest=other, typed_id="", operator=ADA),
-        desk.reject(shown.id, digest=other, reason="", operator=ADA),
+        desk.reject(shown.id, digest=other, reason=RejectReason.OTHER, operator=ADA),
         desk.approve(shown.id, digest="", typed_id="", operator=ADA),
     ):
         assert not receipt.accepted
@@ -369,7 +375,7 @@ def test_whatever_happens_an_approved_trade_is_the_one_that_was_named(
                 assert right_id or not risky
                 named, verdicts = current.terms, verdicts + 1
         elif event == "reject":
-            if desks[who].reject(made.id, digest=digest, reason="", operator=BOB).accepted:
+            if desks[who].reject(made.id, digest=digest, reason=RejectReason.OTHER, operator=BOB).accepted:
                 assert digest == current.terms.digest
                 named, verdicts = None, verdicts + 1
         elif event == "undo":

@@ -2,6 +2,7 @@ import json
 from dataclasses import asdict, replace
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ from agents.trading.limits import (
     risky_reasons,
     size_entry,
 )
-from storage.records import LimitCheck
+from storage.records import DeskKind, LimitCheck
 from tests.trading.builders import ENTRY, NO_COSTS, book, candidate, exposure, plan, terms
 
 COSTS = Costs()
@@ -185,8 +186,26 @@ def test_a_reservation_takes_cash_and_heat() -> None:
     assert reserved.reserved == frozenset({"AAA"})
 
 
+def risky(checks: tuple[LimitCheck, ...], **changes: Any) -> tuple[str, ...]:
+    return risky_reasons(checks, **{"earnings_in": None, "kind": DeskKind.PAPER} | changes)
+
+
 def test_an_ordinary_trade_is_not_risky() -> None:
-    assert risky_reasons(sized(book()).checks) == ()
+    assert risky(sized(book()).checks) == ()
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"earnings_in": 0}, "earnings 0 sessions after the entry"),
+        ({"earnings_in": 5}, "earnings 5 sessions after the entry"),
+        ({"earnings_in": 6}, ""),
+        ({"earnings_in": -1}, ""),
+        ({"kind": DeskKind.LIVE}, "real money"),
+    ],
+)
+def test_earnings_nearby_and_real_money_are_risky(changes: dict[str, Any], reason: str) -> None:
+    assert "".join(risky(sized(book()).checks, **changes)) == reason
 
 
 @pytest.mark.parametrize(
@@ -200,7 +219,7 @@ def test_an_ordinary_trade_is_not_risky() -> None:
     ],
 )
 def test_what_is_risky_says_why(view: BookView, limits: Limits, reason: str) -> None:
-    (said,) = risky_reasons(sized(view, limits).checks)
+    (said,) = risky(sized(view, limits).checks)
     assert reason in said
 
 

@@ -9,7 +9,7 @@ from agents.trading.limits.book import BookView, Candidate
 from agents.trading.limits.config import Limits, MarginMode, exact
 from agents.trading.limits.earnings import EarningsStatus, sessions_to_wait
 from agents.trading.limits.portfolio import UNKNOWN_SECTOR, adjusted_heat, adjusted_room, in_sector, nearest
-from storage.records import LimitCheck, Rung
+from storage.records import DeskKind, LimitCheck, Rung
 
 # What sizes a trade, in the order in which equals are named.
 RISK_PER_TRADE = "risk_per_trade"
@@ -37,6 +37,7 @@ REWARD_RISK = "reward_risk"
 RISKY_RISK = 0.005  # of equity
 RISKY_HEAT = 0.04  # of equity, after the trade
 RISKY_HEADROOM = 0.10  # of a limit of the whole account, after the trade
+RISKY_EARNINGS = 5  # sessions from the entry
 ACCOUNT_WIDE = frozenset({HEAT, HEAT_ADJUSTED, SECTOR, CASH, DRAWDOWN, DAILY_LOSS, WEEKLY_LOSS})
 
 _UP = Decimal("0.000001")
@@ -218,8 +219,12 @@ def scale_and_notes(asked: Asked) -> tuple[Decimal, tuple[str, ...]]:
     return scale, tuple(notes)
 
 
-def risky_reasons(checks: tuple[LimitCheck, ...]) -> tuple[str, ...]:
+def risky_reasons(
+    checks: tuple[LimitCheck, ...], *, earnings_in: int | None, kind: DeskKind
+) -> tuple[str, ...]:
     """Why a proposal needs the typed acknowledgement; empty when it does not.
+
+    `earnings_in` are the sessions from the entry to the announcement, None where no date is known.
 
     Only limits of the whole account count by what they leave: sizing fills those of a single trade by design,
     so next to none would be left on an ordinary one.
@@ -232,6 +237,10 @@ def risky_reasons(checks: tuple[LimitCheck, ...]) -> tuple[str, ...]:
             reasons.append(f"heat would be {check.after:.1%} of equity, more than {RISKY_HEAT:.0%}")
         if check.name in ACCOUNT_WIDE and check.headroom < RISKY_HEADROOM:
             reasons.append(f"leaves {max(check.headroom, 0.0):.0%} of the {check.name} limit")
+    if earnings_in is not None and 0 <= earnings_in <= RISKY_EARNINGS:
+        reasons.append(f"earnings {earnings_in} sessions after the entry")
+    if kind is DeskKind.LIVE:
+        reasons.append("real money")
     return tuple(reasons)
 
 

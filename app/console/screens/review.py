@@ -33,6 +33,13 @@ if TYPE_CHECKING:
     from app.console.state import View
     from storage.snapshot import ApprovalRow
 
+REASONS = {  # by the key that rejects for it
+    "1": "extended",
+    "2": "event",
+    "3": "correlated",
+    "4": "news",
+    "5": "poor_reward_risk",
+}
 ARM_S = 0.8  # keys typed before the card could be read are ignored
 
 
@@ -45,6 +52,7 @@ class Verdict:
     digest: str
     approve: bool
     typed_id: str = ""
+    reason: str = "other"  # of a rejection, a word of REASONS
 
 
 class Card(LinesView, can_focus=False):
@@ -193,7 +201,7 @@ class ReviewScreen(ModalScreen["Verdict | None"], inherit_bindings=False):
         opened = self._approve_open_at
         return self._id_typed and opened is not None and self._clock.monotonic() - opened >= ARM_S
 
-    def _decide(self, *, approve: bool) -> None:
+    def _decide(self, *, approve: bool, reason: str = "other") -> None:
         self._check()
         if self._decided or self.locked or not self.armed or (approve and not self._approve_open):
             self.app.bell()
@@ -207,11 +215,16 @@ class ReviewScreen(ModalScreen["Verdict | None"], inherit_bindings=False):
                 digest=self.row.digest,
                 approve=approve,
                 typed_id=self.row.short_id if self.row.risky and approve else "",
+                reason=reason,
             )
         )
 
     def action_reject(self) -> None:
         self._decide(approve=False)
+
+    def action_reject_for(self, key: str) -> None:
+        """Reject, and say why with the same key."""
+        self._decide(approve=False, reason=REASONS[key])
 
     def action_approve(self) -> None:
         """Approve a low-risk card; on a risky one go to the field its id is typed into."""
