@@ -7,17 +7,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from types import TracebackType
 from typing import Self
 from uuid import UUID
 
 import psycopg
 
-from storage import control, vendor_control, watchlist
+from storage import control, positions_control, reconciliation, vendor_control, watchlist
 from storage.evening import Evening, read_evening
 from storage.exchanges import Exchange, read_exchange, read_exchanges
 from storage.quota_query import read_entitlements, read_quota_use
 from storage.quota_snapshot import EntitlementRow, QuotaUse
+from storage.reconciliation import DifferenceRow
 from storage.records import (
     AgentName,
     ApprovalState,
@@ -177,6 +179,32 @@ class Desk:
 
     def unwatch(self, symbol: str, *, operator: Operator) -> CommandReceipt:
         return watchlist.unwatch(self._connected(), symbol, operator)
+
+    def close_position(self, symbol: str, reason: str, *, operator: Operator) -> CommandReceipt:
+        return positions_control.close_position(self._connected(), symbol, reason, operator)
+
+    def flatten(self, reason: str, *, operator: Operator) -> CommandReceipt:
+        return positions_control.flatten(self._connected(), reason, operator)
+
+    def move_stop(self, symbol: str, stop: Decimal, *, typed_id: str, operator: Operator) -> CommandReceipt:
+        return positions_control.move_stop(self._connected(), symbol, stop, typed_id, operator)
+
+    def take_back(self, symbol: str, *, operator: Operator) -> CommandReceipt:
+        """Take back what was asked of a position and is not with the broker."""
+        return positions_control.take_back(self._connected(), symbol, operator)
+
+    def differences(self) -> tuple[DifferenceRow, ...]:
+        """Where book and broker do not agree, and what became of it where they did not."""
+        return reconciliation.read_differences(self._connected())
+
+    def adopt(self, number: int, reason: str, *, operator: Operator) -> CommandReceipt:
+        return reconciliation.adopt(self._connected(), number, reason, operator)
+
+    def ignore(self, number: int, reason: str, *, operator: Operator) -> CommandReceipt:
+        return reconciliation.ignore(self._connected(), number, reason, operator)
+
+    def correct(self, number: int, reason: str, *, operator: Operator) -> CommandReceipt:
+        return reconciliation.correct(self._connected(), number, reason, operator)
 
     def stop_runtimes(self, *, operator: Operator) -> CommandReceipt:
         return control.stop_runtimes(self._connected(), operator)

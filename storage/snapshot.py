@@ -9,6 +9,7 @@ from uuid import UUID
 
 from storage.evening import ConsensusRow, Evening
 from storage.quota_snapshot import QuotaRow
+from storage.reconciliation import DifferenceRow
 from storage.records import (
     AgentName,
     ApprovalState,
@@ -208,6 +209,11 @@ class PositionRow:
     unrealised: Decimal
     r_now: float
     heat: float  # what the stop still risks, as a fraction of equity
+    short_id: str = ""  # what loosening its stop asks to be typed
+    initial_stop: Decimal = Decimal(0)
+    protected_by: str | None = None  # the order that is its stop at the broker
+    unprotected_since: datetime | None = None  # wall clock
+    asked: str = ""  # what a human asked of it that is not done: "close, sent, by ada"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -428,6 +434,7 @@ class DeskSnapshot:
     totals: TradeTotals
     quota: QuotaRow | None  # None: this desk has no vendor
     followed: int = 0  # symbols on the watchlist
+    differences: tuple[DifferenceRow, ...] = ()  # where book and broker do not agree, and nobody has said why
     spend: SpendRow
 
     @property

@@ -9,6 +9,7 @@ import psycopg
 
 from storage.evening import read_evening
 from storage.quota_query import read_quota
+from storage.reconciliation import read_unexplained
 from storage.records import (
     Queue,
 )
@@ -59,6 +60,7 @@ def read_snapshot(connection: Connection) -> DeskSnapshot | None:
         watch=fetch_all(connection, WatchRow, _WATCH, {"closes": CLOSES_SHOWN}),
         approvals=read_approvals(connection),
         positions=read_positions(connection),
+        differences=read_unexplained(connection),
         trades=read_trades(connection),
         equity=read_equity(connection),
         ladder=read_ladder(connection),

@@ -8,11 +8,14 @@ from app.runtime.entering import entry_row, place_entries
 from app.runtime.exits import order_exits
 from app.runtime.limits import kelly_caps, limits_now
 from app.runtime.protection import protect_all
+from app.runtime.reconcile import Compared, reconcile
+from app.runtime.requests import carry_out, take_out_of_book
 from app.runtime.step import Step, StepResult
 from app.runtime.verdicts import verdict_of
-from storage.models import Approval
+from storage.models import Approval, Order
 from storage.records import ApprovalState, OrderState, VerdictVerb
 
+DIFFERS = "book and broker differ: `quorum reconcile` says where"
 MISSED = "missed: the desk did not run before the open"
 
 
@@ -21,6 +24,9 @@ async def cutoff(step: Step) -> StepResult:
 
     After the open there is no order to place any more: what was approved is missed, and never chased.
     """
+    booked = await take_fills(step)
+    booked.notes += await take_out_of_book(step)
+    compared = await reconcile(step)
     approved: list[Approval] = []
     expired = 0
     for approval in await step.ledger.approvals_for(step.session):
@@ -35,18 +41,39 @@ async def cutoff(step: Step) -> StepResult:
         elif approval.state is ApprovalState.APPROVED:
             approved.append(approval)
     missed = await _miss(step, approved) if step.missed_open else 0
-    orders = [] if step.missed_open else await place_entries(step, approved)
+    orders = [] if step.missed_open else await _entries(step, approved, compared)
     denied = [f"{order.symbol} {order.note}" for order in orders if order.state is OrderState.SKIPPED]
     placed = len(orders) - len(denied)
     told = [f"{placed} approved for the open, {expired} expired unanswered"]
     if missed:
         told[0] += f", {missed} missed"
     told += [f"skipped {why}" for why in denied]
-    told += [*await protect_all(step), *await order_exits(step)]
+    told += [*booked.closed, *booked.notes, *await protect_all(step)]
+    told += [*await carry_out(step), *await order_exits(step)]
+    told += [f"DIFFERS {words}" for words in compared.standing]
     return StepResult(
         "; ".join(told),
-        {"placed": placed, "expired": expired, "missed": missed, "skipped": list(denied)},
+        {
+            "placed": placed,
+            "expired": expired,
+            "missed": missed,
+            "skipped": list(denied),
+            "differences": list(compared.standing),
+        },
     )
+
+
+async def _entries(step: Step, approved: list[Approval], compared: Compared) -> list[Order]:
+    """No entry on a book that nobody can be sure of: what was approved for this open waits no longer."""
+    if compared.agrees:
+        return await place_entries(step, approved)
+    orders = []
+    for approval in approved:
+        order = entry_row(step, approval)
+        order.state, order.note = OrderState.SKIPPED, DIFFERS
+        step.ledger.place(order)
+        orders.append(order)
+    return orders
 
 
 async def _miss(step: Step, approved: list[Approval]) -> int:
@@ -61,7 +88,8 @@ async def open_session(step: Step) -> StepResult:
     """Book what the open has filled, protect it, and send what is to be sold at this close."""
     resting = await step.ledger.resting_entries(step.session)
     booked = await take_fills(step)
-    told = [*booked.closed, *booked.notes, *await protect_all(step), *await order_exits(step)]
+    told = [*booked.closed, *booked.notes, *await protect_all(step)]
+    told += [*await carry_out(step), *await order_exits(step)]
     if not resting:
         return StepResult("; ".join(["no entries were waiting", *told]), {"filled": [], "skipped": []})
     orders = [order for order, _ in resting]

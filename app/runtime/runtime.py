@@ -6,13 +6,13 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.runtime.child import keep_child
 from app.runtime.clockwork import keep_time
 from app.runtime.dispatch import Dispatcher
 from app.runtime.founding import set_rules
+from app.runtime.guard import LOOK_S, Guard, fence
 from app.runtime.jobs import Executor, Workbench
 from app.runtime.leader import Leader
 from app.runtime.live import LiveDesk
@@ -21,7 +21,7 @@ from app.runtime.sources import Sources
 from app.runtime.step import DeskParts
 from app.runtime.worker import Worker
 from storage.engine import open_engine
-from storage.leadership import Identity, SteppedDown, Term, this_process
+from storage.leadership import Term, this_process
 from storage.queue import open_queue
 from storage.records import Queue, Slot
 from storage.server import Server
@@ -82,7 +82,16 @@ class Runtime:
             who=str(self._identity),
         )
         self._start_helpers()
-        keeping = asyncio.create_task(keep_time(term, dispatcher, self._desk.clock))
+        watching = open_engine(self._desk.conninfo, application=self._identity.name)
+        guard = Guard(
+            engine=watching,
+            term=term,
+            identity=self._identity,
+            parts=self._parts,
+            clock=self._desk.clock,
+        )
+        also = ((LOOK_S, guard.look),)
+        keeping = asyncio.create_task(keep_time(term, dispatcher, self._desk.clock, also))
         wish = asyncio.create_task(leaving.wait())
         try:
             await asyncio.wait({keeping, wish}, return_when=asyncio.FIRST_COMPLETED)
@@ -92,6 +101,7 @@ class Runtime:
             wish.cancel()
             keeping.cancel()
             await asyncio.wait({keeping})
+            await watching.dispose()
         # The clock stands: what was begun is finished, nothing new is queued.
         await self._let_helpers_rest()
 
@@ -99,7 +109,7 @@ class Runtime:
         engine = open_engine(self._desk.conninfo, application=self._identity.name)
         try:
             async with AsyncSession(engine) as database, database.begin():
-                await _fence(database, term, self._identity)
+                await fence(database, term, self._identity)
                 await set_rules(database, self._parts, self._desk.clock.now())
                 await put_into_force(database, self._parts.spend_limits)
                 await load_prompts(database)
@@ -122,13 +132,3 @@ class Runtime:
             for helper in self._helpers:
                 helper.result()
             self._helpers = []
-
-
-async def _fence(database: AsyncSession, term: Term, identity: Identity) -> None:
-    """For a leader's write that is too large for the leader's own connection. Raises SteppedDown."""
-    held = await database.execute(
-        text("select 1 from leadership where epoch = :epoch and holder = :holder for key share"),
-        {"epoch": term.epoch, "holder": identity.name},
-    )
-    if held.first() is None:
-        raise SteppedDown

@@ -4,7 +4,14 @@ Importing this package registers every table on `Base.metadata`; what reads and 
 """
 
 from storage.models.base import Base
-from storage.models.broker import PaperAction, PaperFill, PaperHolding, PaperOrder
+from storage.models.broker import (
+    Difference,
+    PaperAction,
+    PaperFill,
+    PaperHolding,
+    PaperOrder,
+    PositionRequest,
+)
 from storage.models.day import (
     DeskRow,
     Equity,
@@ -60,6 +67,7 @@ __all__ = [
     "CorporateActionRow",
     "Deliberation",
     "DeskRow",
+    "Difference",
     "Entitlement",
     "Equity",
     "Fill",
@@ -76,6 +84,7 @@ __all__ = [
     "PaperOrder",
     "ParameterVersion",
     "Position",
+    "PositionRequest",
     "QuotaPlan",
     "QuotaReset",
     "RearmRow",
