@@ -31,7 +31,7 @@ from storage.models import (
     PositionRequest,
     RearmRow,
 )
-from storage.records import CashKind, OrderSide, OrderState, PositionState, to_cents
+from storage.records import ApprovalState, CashKind, OrderSide, OrderState, PositionState, to_cents
 
 ACCOUNT_LOCK = 0x51554F5A  # advisory lock of whoever deals with the broker
 
@@ -68,6 +68,15 @@ class Ledger:
             .where(Approval.entry_session == session)
             .order_by(Deliberation.rank, Approval.symbol)
             .with_for_update(of=Approval)
+        )
+        return rows.all()
+
+    async def approved_for(self, session: date) -> Sequence[UUID]:
+        """The approvals that stand for this session's open."""
+        rows = await self._session.scalars(
+            select(Approval.id).where(
+                Approval.entry_session == session, Approval.state == ApprovalState.APPROVED
+            )
         )
         return rows.all()
 

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+
+from agents.brokers.port import BrokerUnreachable
 from app.runtime.book import book_at_open
-from app.runtime.booking import take_fills
+from app.runtime.booking import Booked, take_fills
 from app.runtime.entering import entry_row, place_entries
 from app.runtime.exits import order_exits
 from app.runtime.limits import kelly_caps, limits_now
 from app.runtime.protection import protect_all
-from app.runtime.reconcile import Compared, reconcile
+from app.runtime.reconcile import reconcile
 from app.runtime.requests import carry_out, take_out_of_book
 from app.runtime.step import Step, StepResult
 from app.runtime.verdicts import verdict_of
 from storage.models import Approval, Order
 from storage.records import ApprovalState, OrderState, VerdictVerb
 
+ASKED, PATIENCE_S = 3, 2.0  # so often, and so far apart, is a broker asked before its silence counts
 DIFFERS = "book and broker differ: `quorum reconcile` says where"
 MISSED = "missed: the desk did not run before the open"
 
@@ -24,9 +28,7 @@ async def cutoff(step: Step) -> StepResult:
 
     After the open there is no order to place any more: what was approved is missed, and never chased.
     """
-    booked = await take_fills(step)
-    booked.notes += await take_out_of_book(step)
-    compared = await reconcile(step)
+    booked, waits = await _broker_first(step)
     approved: list[Approval] = []
     expired = 0
     for approval in await step.ledger.approvals_for(step.session):
@@ -41,7 +43,7 @@ async def cutoff(step: Step) -> StepResult:
         elif approval.state is ApprovalState.APPROVED:
             approved.append(approval)
     missed = await _miss(step, approved) if step.missed_open else 0
-    orders = [] if step.missed_open else await _entries(step, approved, compared)
+    orders = [] if step.missed_open else await _entries(step, approved, waits)
     denied = [f"{order.symbol} {order.note}" for order in orders if order.state is OrderState.SKIPPED]
     placed = len(orders) - len(denied)
     told = [f"{placed} approved for the open, {expired} expired unanswered"]
@@ -50,7 +52,6 @@ async def cutoff(step: Step) -> StepResult:
     told += [f"skipped {why}" for why in denied]
     told += [*booked.closed, *booked.notes, *await protect_all(step)]
     told += [*await carry_out(step), *await order_exits(step)]
-    told += [f"DIFFERS {words}" for words in compared.standing]
     return StepResult(
         "; ".join(told),
         {
@@ -58,19 +59,35 @@ async def cutoff(step: Step) -> StepResult:
             "expired": expired,
             "missed": missed,
             "skipped": list(denied),
-            "differences": list(compared.standing),
         },
     )
 
 
-async def _entries(step: Step, approved: list[Approval], compared: Compared) -> list[Order]:
+async def _broker_first(step: Step) -> tuple[Booked, str]:
+    """Book what the broker has executed, compare the books; with why no entry may be sent, or nothing."""
+    silence = ""
+    for _ in range(ASKED):
+        try:
+            booked = await take_fills(step)
+            booked.notes += await take_out_of_book(step)
+            compared = await reconcile(step)
+        except BrokerUnreachable as error:
+            silence = f"the broker does not answer: {error}"
+            await asyncio.sleep(PATIENCE_S)
+            continue
+        booked.notes += [f"DIFFERS {words}" for words in compared.standing]
+        return booked, "" if compared.agrees else DIFFERS
+    return Booked(notes=[silence]), silence
+
+
+async def _entries(step: Step, approved: list[Approval], waits: str) -> list[Order]:
     """No entry on a book that nobody can be sure of: what was approved for this open waits no longer."""
-    if compared.agrees:
+    if not waits:
         return await place_entries(step, approved)
     orders = []
     for approval in approved:
         order = entry_row(step, approval)
-        order.state, order.note = OrderState.SKIPPED, DIFFERS
+        order.state, order.note = OrderState.SKIPPED, waits
         step.ledger.place(order)
         orders.append(order)
     return orders
