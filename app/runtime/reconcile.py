@@ -93,21 +93,16 @@ async def differences(step: Step) -> list[Found]:
     ]
     found += _shares(positions, coming, await broker.positions())
     found += _cash(await ledger.cash(), coming, await broker.cash())
-    # An order of the desk's own that it does not know of was sent by a step that died: done again, it finds it.
+    # One of the desk's own that it does not know of was sent by a step that died: done again, it finds it.
     known = {order.client_order_id for order in await ledger.resting_orders(step.session)}
-    mine = [f"entry-{found}" for found in await ledger.approved_for(step.session)]
+    mine = [f"entry-{approved}" for approved in await ledger.approved_for(step.session)]
     mine += [f"{what}-{row.id}-" for row in positions for what in ("protect", "exit", "part")]
-    for standing in await broker.orders(step.session):
-        name = standing.client_order_id
-        if (
-            standing.state is BrokerOrderState.RESTING
-            and name not in known
-            and not name.startswith(tuple(mine))
-        ):
-            what = f"{standing.side} {standing.shares} {standing.symbol}"
-            found.append(
-                Found(kind=DifferenceKind.ORDER, subject=name, book="unknown", broker=what, gap=what)
-            )
+    for order in await broker.orders(step.session):
+        name = order.client_order_id
+        if order.state is not BrokerOrderState.RESTING or name in known or name.startswith(tuple(mine)):
+            continue
+        what = f"{order.side} {order.shares} {order.symbol}"
+        found.append(Found(kind=DifferenceKind.ORDER, subject=name, book="unknown", broker=what, gap=what))
     return found
 
 
