@@ -12,10 +12,10 @@ from app.runtime.child import keep_child
 from app.runtime.clockwork import keep_time
 from app.runtime.dispatch import Dispatcher
 from app.runtime.founding import set_rules
-from app.runtime.guard import LOOK_S, Guard, fence
 from app.runtime.jobs import Executor, Workbench
 from app.runtime.leader import Leader
 from app.runtime.live import LiveDesk
+from app.runtime.lookout import LOOK_S, Lookout, fence
 from app.runtime.prompts import load_prompts
 from app.runtime.sources import Sources
 from app.runtime.step import DeskParts
@@ -83,14 +83,14 @@ class Runtime:
         )
         self._start_helpers()
         watching = open_engine(self._desk.conninfo, application=self._identity.name)
-        guard = Guard(
+        lookout = Lookout(
             engine=watching,
             term=term,
             identity=self._identity,
             parts=self._parts,
             clock=self._desk.clock,
         )
-        also = ((LOOK_S, guard.look),)
+        also = ((LOOK_S, lookout.look),)
         keeping = asyncio.create_task(keep_time(term, dispatcher, self._desk.clock, also))
         wish = asyncio.create_task(leaving.wait())
         try:

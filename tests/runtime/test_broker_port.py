@@ -17,8 +17,8 @@ from agents.brokers.port import BrokerFill
 from agents.market.bars import MarketView
 from agents.market.calendar import next_session
 from agents.market.history import HistoryPack
-from app.runtime.guard import ALARM_S, watch
 from app.runtime.jobs import TryAgain
+from app.runtime.lookout import ALARM_S, watch
 from app.runtime.slots import due_at
 from app.runtime.step import Step
 from storage.broker_records import Leg

@@ -30,7 +30,7 @@ LOOK_S = 5.0
 ALARM_S = 60.0  # a position may be without a stop for so long before it is said loudly
 
 
-class Guard:
+class Lookout:
     """Of one leader, for as long as its term lasts."""
 
     def __init__(
@@ -144,11 +144,11 @@ def _alarm(step: Step, row: Position, why: str) -> str:
 
 
 def _note(step: Step, kind: OperationKind, said: str) -> None:
-    step.database.add(Operation(at=step.wall_now, kind=kind, who="the guard", text=said))
+    step.database.add(Operation(at=step.wall_now, kind=kind, who="the lookout", text=said))
 
 
 def _nothing_screened(*, allowed: frozenset[SetupType]) -> ScreenResult:
-    raise AssertionError("the guard screens nothing")
+    raise AssertionError("the lookout screens nothing")
 
 
 async def fence(database: AsyncSession, term: Term, identity: Identity) -> None:
