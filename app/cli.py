@@ -19,6 +19,7 @@ from app.cli_options import (
     day_of,
     one_line,
 )
+from app.cli_safety import audit, safety
 from app.cli_trading import trading
 from app.cli_vendor import fmp, vendor, watch
 from storage.records import VerdictMode
@@ -48,6 +49,8 @@ app.add_typer(memory)
 app.add_typer(vendor)
 app.add_typer(trading)
 app.add_typer(asking)
+app.add_typer(safety)
+app.add_typer(audit, name="audit")
 app.add_typer(fmp, name="fmp")
 app.add_typer(watch, name="watch")
 

@@ -176,8 +176,9 @@ def _next(due_at: datetime | None) -> str:
 def taken(connection: Connection, kind: OperationKind, operator: Operator, text: str) -> CommandReceipt:
     """The receipt of a command, with its trace and a sign to who listens in the caller's transaction."""
     connection.execute(
-        "insert into operations (id, at, kind, who, text) values (%s, clock_timestamp(), %s, %s, %s)",
-        [uuid7(), kind, operator.name, text],
+        "insert into operations (id, at, kind, who, origin, text)"
+        " values (%s, clock_timestamp(), %s, %s, %s, %s)",
+        [uuid7(), kind, operator.name, operator.origin, text],
     )
     connection.execute("select pg_notify(%s, 'desk')", [CHANNEL])
     return CommandReceipt(accepted=True, message=text)

@@ -17,6 +17,7 @@ import psycopg
 from storage import control, positions_control, reconciliation, vendor_control, watchlist
 from storage.evening import Evening, read_evening
 from storage.exchanges import Exchange, read_exchange, read_exchanges
+from storage.halt import halt, held_back, lift
 from storage.quota_query import read_entitlements, read_quota_use
 from storage.quota_snapshot import EntitlementRow, QuotaUse
 from storage.reconciliation import DifferenceRow
@@ -25,6 +26,7 @@ from storage.records import (
     ApprovalState,
     CommandReceipt,
     DeskState,
+    HaltRow,
     Operator,
     VerdictReceipt,
     VerdictVerb,
@@ -156,6 +158,14 @@ class Desk:
     def rearm(self, reason: str, *, operator: Operator) -> CommandReceipt:
         return control.rearm(self._connected(), reason, operator)
 
+    def halt(self, asked: HaltRow) -> CommandReceipt:
+        """Stop all entries; the leader puts the file beside it."""
+        return halt(self._connected(), asked)
+
+    def lift(self, reason: str, *, operator: Operator) -> CommandReceipt:
+        """Let entries be made again."""
+        return lift(self._connected(), reason, operator)
+
     def forget_refusal(self, what: str, *, operator: Operator) -> CommandReceipt:
         return vendor_control.forget_refusal(self._connected(), what, operator)
 
@@ -248,6 +258,8 @@ class Desk:
                 return _refused(row, "the proposal changed after it was shown; look at it again")
             if verdict is ApprovalState.APPROVED and row.risky and typed_id != row.short_id:
                 return _refused(row, f"risky: type {row.short_id} to approve")
+            if verdict is ApprovalState.APPROVED and (stands := held_back(connection)) is not None:
+                return _refused(row, f"{stands.words}; it can be rejected, or lift the halt first")
             undo_s = rules.undo_risky_s if row.risky else rules.undo_s
             effective_at = rules.now + timedelta(seconds=undo_s)
             if row.expires_at is not None:

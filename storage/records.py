@@ -12,7 +12,7 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from enum import StrEnum
 from uuid import UUID
@@ -398,6 +398,21 @@ class Operator:
     def origin(self) -> str:
         """Terminal and SSH origin, as they are kept."""
         return " ".join(filter(None, (self.tty, self.ssh_origin)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class HaltRow:
+    """A halt that stands: by whom, since when (wall clock), why."""
+
+    id: UUID
+    at: datetime
+    halted_by: str
+    halted_from: str
+    reason: str
+
+    @property
+    def words(self) -> str:
+        return f"halted by {self.halted_by} at {self.at.astimezone(UTC):%Y-%m-%d %H:%M}Z: {self.reason}"
 
 
 @dataclass(frozen=True, kw_only=True)

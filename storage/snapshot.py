@@ -17,6 +17,7 @@ from storage.records import (
     DeskState,
     Direction,
     ExitReason,
+    HaltRow,
     LimitCheck,
     LimitInForce,
     OperationKind,
@@ -435,6 +436,7 @@ class DeskSnapshot:
     quota: QuotaRow | None  # None: this desk has no vendor
     followed: int = 0  # symbols on the watchlist
     differences: tuple[DifferenceRow, ...] = ()  # where book and broker do not agree, and nobody has said why
+    halt: HaltRow | None = None  # None: entries are allowed
     spend: SpendRow
 
     @property

@@ -8,6 +8,7 @@ from datetime import datetime
 import psycopg
 
 from storage.evening import read_evening
+from storage.halt import standing_halt
 from storage.quota_query import read_quota
 from storage.reconciliation import read_unexplained
 from storage.records import (
@@ -57,6 +58,7 @@ def read_snapshot(connection: Connection) -> DeskSnapshot | None:
         header=header,
         regime=fetch_one(connection, RegimeRow, _REGIME),
         followed=now.followed,
+        halt=standing_halt(connection),
         watch=fetch_all(connection, WatchRow, _WATCH, {"closes": CLOSES_SHOWN}),
         approvals=read_approvals(connection),
         positions=read_positions(connection),

@@ -11,6 +11,7 @@ from functools import partial
 
 from app.commands.models import tell_models
 from app.runtime.child import child_command, run_until_signalled, watch_lifeline
+from app.runtime.guard import Guard
 from app.runtime.jobs import Executor
 from app.runtime.leader import check_clock
 from app.runtime.live import LiveDesk, find_live_desk, open_live_desk
@@ -68,6 +69,7 @@ async def _run(settings: Settings, server: Server, name: str) -> None:
             sources=sources(settings, rehearsed.pack if rehearsed else None, market, desk=name),
             bench=partial(workbench, settings, desk, rehearsed, models, market),
             child=child_command(name),
+            guard=Guard(desk.conninfo, settings.home, name),
         )
         telling = asyncio.create_task(tell_models(models.gateway if models else None))
         try:

@@ -137,6 +137,8 @@ def _lines(name: str, taken: DeskSnapshot, driven: bool) -> Iterator[str]:
         yield _row("cash", f"{last.settled:,.2f} dollars settled{waiting}")
     else:
         yield _row("equity", f"{header.start_equity:,.2f} dollars to begin with, no session settled yet")
+    if taken.halt is not None:
+        yield _row("halt", f"{taken.halt.words}; `quorum lift{_option(name)} --reason ...` lifts it")
     if taken.ladder is not None:
         rearm = f"; `quorum rearm{_option(name)} --reason ...` re-arms it" if taken.ladder.stopped else ""
         yield _row("ladder", f"{taken.ladder.words}{rearm}")
@@ -273,6 +275,7 @@ def _object(name: str, taken: DeskSnapshot, driven: bool) -> dict[str, object]:
         "positions": as_json(taken.positions),
         "differences": as_json(taken.differences),
         "equity": as_json(taken.equity[-1]) if taken.equity else None,
+        "halt": as_json(taken.halt),
         "ladder": as_json(taken.ladder),
         "evening": as_json(taken.evening),
         "why": taken.evening.funnel.sentence if taken.evening else None,

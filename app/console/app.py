@@ -25,6 +25,7 @@ from app.console.messages import (
     DeskLost,
     ExchangesAsked,
     ExchangesRead,
+    HaltAsked,
     HostDied,
     HostProgressed,
     HostReady,
@@ -331,6 +332,17 @@ class ConsoleApp(App[None]):
     def _asked_to_quit(self, leaves: bool | None) -> None:
         if leaves:
             self.exit()
+
+    @on(HaltAsked)
+    def halt_asked(self) -> None:
+        from app.console.screens.halt import HaltScreen
+
+        if not isinstance(self.screen, HaltScreen):
+            self.push_screen(HaltScreen(self.view), self._answered_halt)
+
+    def _answered_halt(self, reason: str | None) -> None:
+        if reason:
+            self.commands.halt(reason)
 
     @on(StopAsked)
     def stop_asked(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeVar
 
@@ -65,6 +66,10 @@ class Commands:
         """Read what models were sent and said about an approval."""
         self._run(lambda: self._read_exchanges(approval_id, symbol))
 
+    def halt(self, reason: str) -> None:
+        """Stop all entries."""
+        self._run(lambda: self._halt(reason))
+
     def stop(self) -> None:
         """Ask whatever leads and works for the desk to finish and leave."""
         self._run(self._stop)
@@ -123,6 +128,14 @@ class Commands:
 
         found = self._ask(lambda desk, _: desk.exchanges(approval_id), refused)
         self._post(ExchangesRead(symbol, found, problem))
+
+    def _halt(self, reason: str) -> None:
+        def tell(desk: DeskPort, operator: Operator) -> CommandReceipt:
+            from storage.halt import new_halt
+
+            return desk.halt(new_halt(reason, operator, datetime.now(UTC)))
+
+        self._post(CommandTaken("halt", self._ask(tell, _command_refused)))
 
     def _stop(self) -> None:
         self._post(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from storage.exchanges import Exchange
-    from storage.records import AgentName, CommandReceipt, Operator, VerdictReceipt
+    from storage.records import AgentName, CommandReceipt, HaltRow, Operator, VerdictReceipt
     from storage.snapshot import DeskSnapshot
 
 PACE_S = 0.5  # at most two snapshots a second, however fast the desk changes
@@ -47,6 +47,8 @@ class DeskPort(Protocol):
     def run_agent_now(self, agent: AgentName, *, operator: Operator) -> CommandReceipt: ...
 
     def exchanges(self, approval_id: UUID) -> tuple[Exchange, ...]: ...
+
+    def halt(self, asked: HaltRow) -> CommandReceipt: ...
 
     def stop_runtimes(self, *, operator: Operator) -> CommandReceipt: ...
 

@@ -96,6 +96,10 @@ class CommandTaken(Message):
         self.receipt = receipt
 
 
+class HaltAsked(Message):
+    """The operator wants all entries stopped."""
+
+
 class StopAsked(Message):
     """The operator wants the desk's runtimes stopped before leaving."""
 

@@ -47,6 +47,9 @@ def _first(view: View, snapshot: DeskSnapshot) -> list[Item]:
     # The first desk goes without saying; beside it a second one must not be taken for it.
     name = "" if header.name == header.kind.value else f" {clean(header.name)}"
     items = [Item(0, (line(kind, Piece(name, Tone.STRONG)),))]
+    if (halt := snapshot.halt) is not None:
+        long = f" HALTED by {clean(halt.halted_by)} {age((view.now - halt.at).total_seconds())} ago "
+        items.append(Item(0, (line(Piece(long, Tone.ALERT)), line(Piece(" HALTED ", Tone.ALERT)))))
     if header.history_title:
         title = outside(header.history_title)
         stamp = (Piece(" survivors only", Tone.WARN),) if header.survivors else ()

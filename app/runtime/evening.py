@@ -19,6 +19,7 @@ from agents.trading.policy import Policy
 from agents.trading.screener import ALL_SETUPS, Screened
 from app.runtime.book import book_tonight, facts_tonight
 from app.runtime.evidence import Fact, trade_facts
+from app.runtime.halting import halted
 from app.runtime.learnt import TradeCounts, pool_state, trade_counts
 from app.runtime.limits import kelly_caps, limits_now, limits_under, policy_of
 from app.runtime.step import Step, StepResult, technicals_json
@@ -117,6 +118,12 @@ async def deliberate(step: Step) -> StepResult:
         return StepResult(
             "no regime has been read yet: nothing is proposed",
             {"limits": limits_now(step, None, book, await kelly_caps(step))},
+        )
+    if stopped := await halted(step, entering=False):
+        book = await book_tonight(step, step.next_session, ())
+        return StepResult(
+            f"{stopped}; nothing is proposed",
+            {"limits": limits_now(step, regime, book, await kelly_caps(step))},
         )
     policy = policy_of(step, regime)
     # Run again after its screen, with a bar or a regime that came since: what was not screened stays out.

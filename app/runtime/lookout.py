@@ -16,6 +16,7 @@ from agents.market.bars import MarketView
 from agents.market.calendar import NEW_YORK, is_session, next_session
 from agents.market.clock import Clock
 from agents.trading.screener import ScreenResult
+from app.runtime.halting import halted, withdraw
 from app.runtime.protection import protect
 from app.runtime.reconcile import reconcile
 from app.runtime.requests import move_stops
@@ -24,7 +25,7 @@ from storage.broker_records import BrokerOrderState
 from storage.events import Topic, announce
 from storage.leadership import Identity, SteppedDown, Term
 from storage.models import Operation, Position
-from storage.records import OperationKind, SetupType, Slot
+from storage.records import OperationKind, OrderState, SetupType, Slot
 
 LOOK_S = 5.0
 ALARM_S = 60.0  # a position may be without a stop for so long before it is said loudly
@@ -52,6 +53,7 @@ class Lookout:
                 return  # a step deals with the broker and leaves everything protected
             told = await self._report(step)
             try:
+                told += await _withdraw_if_halted(step)
                 told += await move_stops(step.ledger, step.broker, step.wall_now)
                 told += await watch(step)
             except BrokerError as silence:
@@ -94,6 +96,14 @@ class Lookout:
             now=now,
             wall_now=datetime.now(UTC),
         )
+
+
+async def _withdraw_if_halted(step: Step) -> list[str]:
+    """A halt does not wait for the open: what rests for it is taken back now."""
+    stopped = await halted(step, entering=False)
+    entries = [order for order, _ in await step.ledger.resting_entries(step.session)] if stopped else []
+    await withdraw(step, entries, stopped)
+    return [f"{order.symbol} withdrawn: {stopped}" for order in entries if order.state is OrderState.SKIPPED]
 
 
 async def watch(step: Step) -> list[str]:

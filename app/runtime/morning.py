@@ -9,13 +9,15 @@ from app.runtime.book import book_at_open
 from app.runtime.booking import Booked, take_fills
 from app.runtime.entering import entry_row, place_entries
 from app.runtime.exits import order_exits
+from app.runtime.halting import halted, withdraw
 from app.runtime.limits import kelly_caps, limits_now
 from app.runtime.protection import protect_all
 from app.runtime.reconcile import reconcile
 from app.runtime.requests import carry_out, take_out_of_book
 from app.runtime.step import Step, StepResult
 from app.runtime.verdicts import verdict_of
-from storage.models import Approval, Order
+from storage.halt import HALTED
+from storage.models import Approval
 from storage.records import ApprovalState, OrderState, VerdictVerb
 
 ASKED, PATIENCE_S = 3, 2.0  # so often, and so far apart, is a broker asked before its silence counts
@@ -42,14 +44,17 @@ async def cutoff(step: Step) -> StepResult:
             expired += 1
         elif approval.state is ApprovalState.APPROVED:
             approved.append(approval)
-    missed = await _miss(step, approved) if step.missed_open else 0
-    orders = [] if step.missed_open else await _entries(step, approved, waits)
+    stopped = await halted(step, entering=True)
+    why_not = stopped or (MISSED if step.missed_open else waits)
+    missed = _withhold(step, approved, why_not, HALTED if stopped else None) if why_not else 0
+    orders = [] if why_not else await place_entries(step, approved)
     denied = [f"{order.symbol} {order.note}" for order in orders if order.state is OrderState.SKIPPED]
     placed = len(orders) - len(denied)
     told = [f"{placed} approved for the open, {expired} expired unanswered"]
     if missed:
         told[0] += f", {missed} missed"
     told += [f"skipped {why}" for why in denied]
+    told[:0] = [stopped] if stopped else []
     told += [*booked.closed, *booked.notes, *await protect_all(step)]
     told += [*await carry_out(step), *await order_exits(step)]
     return StepResult(
@@ -80,33 +85,25 @@ async def _broker_first(step: Step) -> tuple[Booked, str]:
     return Booked(notes=[silence]), silence
 
 
-async def _entries(step: Step, approved: list[Approval], waits: str) -> list[Order]:
-    """No entry on a book that nobody can be sure of: what was approved for this open waits no longer."""
-    if not waits:
-        return await place_entries(step, approved)
-    orders = []
+def _withhold(step: Step, approved: list[Approval], why: str, denied_by: str | None) -> int:
+    """What became of entries that are not sent; how many they were."""
     for approval in approved:
         order = entry_row(step, approval)
-        order.state, order.note = OrderState.SKIPPED, waits
-        step.ledger.place(order)
-        orders.append(order)
-    return orders
-
-
-async def _miss(step: Step, approved: list[Approval]) -> int:
-    for approval in approved:
-        order = entry_row(step, approval)
-        order.state, order.note = OrderState.SKIPPED, MISSED
+        order.state, order.note, order.denied_by = OrderState.SKIPPED, why, denied_by
         step.ledger.place(order)
     return len(approved)
 
 
 async def open_session(step: Step) -> StepResult:
     """Book what the open has filled, protect it, and send what is to be sold at this close."""
+    stopped = await halted(step, entering=True)
     resting = await step.ledger.resting_entries(step.session)
+    if stopped:
+        await withdraw(step, [order for order, _ in resting], stopped)
     booked = await take_fills(step)
     told = [*booked.closed, *booked.notes, *await protect_all(step)]
     told += [*await carry_out(step), *await order_exits(step)]
+    told += [stopped] if stopped else []
     if not resting:
         return StepResult("; ".join(["no entries were waiting", *told]), {"filled": [], "skipped": []})
     orders = [order for order, _ in resting]

@@ -12,6 +12,7 @@ from app.runtime.child import keep_child
 from app.runtime.clockwork import keep_time
 from app.runtime.dispatch import Dispatcher
 from app.runtime.founding import set_rules
+from app.runtime.guard import Guard
 from app.runtime.jobs import Executor, Workbench
 from app.runtime.leader import Leader
 from app.runtime.live import LiveDesk
@@ -42,8 +43,10 @@ class Runtime:
         sources: Sources,
         bench: Callable[[], Workbench],
         child: Sequence[str],
+        guard: Guard,
     ) -> None:
         """`child`: the command that starts a worker for the compute queue, alive while its stdin is open."""
+        self._guard = guard
         self._server = server
         self._desk = desk
         self._parts = parts
@@ -69,6 +72,7 @@ class Runtime:
 
     async def _duties(self, term: Term, leaving: asyncio.Event) -> None:
         """What a leader does. Raises SteppedDown and psycopg.Error when it cannot lead any more."""
+        await self._guard.look()  # before anything can be entered
         await self._set_rules(term)
         if self._sources.market is not None:
             await self._sources.market.put_in_force()
@@ -92,18 +96,20 @@ class Runtime:
         )
         also = ((LOOK_S, lookout.look),)
         keeping = asyncio.create_task(keep_time(term, dispatcher, self._desk.clock, also))
+        guarding = asyncio.create_task(self._guard.keep())
         wish = asyncio.create_task(leaving.wait())
         try:
             await asyncio.wait({keeping, wish}, return_when=asyncio.FIRST_COMPLETED)
             if keeping.done():
                 keeping.result()  # raises: keeping time never ends by itself
         finally:
-            wish.cancel()
-            keeping.cancel()
-            await asyncio.wait({keeping})
+            for task in (wish, keeping, guarding):
+                task.cancel()
+            await asyncio.wait({keeping, guarding})
             await watching.dispose()
         # The clock stands: what was begun is finished, nothing new is queued.
         await self._let_helpers_rest()
+        await self._guard.anchor()
 
     async def _set_rules(self, term: Term) -> None:
         engine = open_engine(self._desk.conninfo, application=self._identity.name)

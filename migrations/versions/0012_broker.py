@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision: str = "0012"
-down_revision: str | Sequence[str] | None = "0010"
+down_revision: str | Sequence[str] | None = "0011"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
@@ -89,19 +89,20 @@ def upgrade() -> None:
     )
     _differences()
     _requests()
+    for table in TABLES:
+        for event, when in (("insert or delete", ""), ("update", "when (old.state <> new.state)")):
+            op.execute(
+                f"create constraint trigger audit_{table}_{event.split()[0]} after {event} on {table}"
+                f" deferrable initially deferred for each row {when} execute function audit_note('id')"
+            )
     for carry in (CARRIED, HELD, WAITING):
         op.execute(carry)
+    _audited("state", "shares", "stop", "target", "protected_by")
 
 
 def downgrade() -> None:
-    for table in (
-        "position_requests",
-        "differences",
-        "paper_actions",
-        "paper_holdings",
-        "paper_fills",
-        "paper_orders",
-    ):
+    _audited("state", "shares", "stop", "target")
+    for table in (*TABLES, "paper_actions", "paper_holdings", "paper_fills", "paper_orders"):
         op.drop_table(table)
     op.drop_constraint(op.f("uq_fills_broker_fill_id"), "fills")
     op.drop_column("fills", "broker_fill_id")
@@ -109,6 +110,16 @@ def downgrade() -> None:
         op.drop_column("positions", column)
     op.drop_constraint(op.f("ck_positions_stop_reason"), "positions")
     op.drop_column("positions", "stop_reason")
+
+
+def _audited(*columns: str) -> None:
+    """Which changes of a position the audit tells."""
+    when = " or ".join(f"old.{name} is distinct from new.{name}" for name in columns)
+    op.execute("drop trigger audit_positions_update on positions")
+    op.execute(
+        "create constraint trigger audit_positions_update after update on positions"
+        f" deferrable initially deferred for each row when ({when}) execute function audit_note('id')"
+    )
 
 
 def _orders() -> None:

@@ -3,6 +3,7 @@
 Importing this package registers every table on `Base.metadata`; what reads and writes them is elsewhere.
 """
 
+from storage.models.audit import AuditEvent, Halt
 from storage.models.base import Base
 from storage.models.broker import (
     Difference,
@@ -60,6 +61,7 @@ __all__ = [
     "AgentPrompt",
     "AgentState",
     "Approval",
+    "AuditEvent",
     "Bar",
     "Base",
     "CallReservation",
@@ -71,6 +73,7 @@ __all__ = [
     "Entitlement",
     "Equity",
     "Fill",
+    "Halt",
     "Instrument",
     "LadderReading",
     "Leadership",

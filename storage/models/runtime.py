@@ -81,3 +81,4 @@ class Operation(Base):
     kind: Mapped[OperationKind] = mapped_column(choice(OperationKind, "kind"))
     who: Mapped[str]  # the operator, or host:pid
     text: Mapped[str]
+    origin: Mapped[str] = mapped_column(server_default="")  # tty and SSH origin of an operator

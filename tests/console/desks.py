@@ -21,6 +21,7 @@ from storage.records import (
     DeskState,
     Direction,
     ExitReason,
+    HaltRow,
     LimitCheck,
     LimitInForce,
     LimitSource,
@@ -557,6 +558,9 @@ class FakeDesk:
         if self.away:
             raise ConnectionError(self.away)
         return self.said
+
+    def halt(self, asked: HaltRow) -> CommandReceipt:
+        return self._told("halt", asked.reason)
 
     def stop_runtimes(self, *, operator: Operator) -> CommandReceipt:
         self.answers.wait(10)

@@ -16,6 +16,7 @@ from app.console.app import ConsoleApp
 from app.console.host import ROOT
 from app.console.screens.desk import DeskScreen
 from app.console.screens.exchange import ExchangeScreen
+from app.console.screens.halt import HaltScreen
 from app.console.screens.help import HelpScreen, help_lines
 from app.console.screens.quit import QuitScreen
 from app.console.screens.review import ReviewScreen
@@ -45,6 +46,7 @@ OWNERS: dict[Scope, type[DOMNode]] = {
     Scope.WHY: WhyScreen,
     Scope.EXCHANGE: ExchangeScreen,
     Scope.QUIT: QuitScreen,
+    Scope.HALT: HaltScreen,
 }
 NEVER_IMPORTED = {
     "alembic",
@@ -120,6 +122,7 @@ def test_no_key_means_two_things_where_both_apply() -> None:
         (Scope.WHY,),
         (Scope.EXCHANGE,),
         (Scope.QUIT,),
+        (Scope.HALT,),
     ):
         keys = [key for scope in scopes for action in actions_for(scope) for key in action.keys]
         assert len(keys) == len(set(keys))

@@ -35,6 +35,7 @@ from app.console.layout import (
 from app.console.messages import (
     AgentTold,
     ExchangesAsked,
+    HaltAsked,
     RefreshAsked,
     ReviewAsked,
     UndoAsked,
@@ -425,6 +426,9 @@ class DeskScreen(Screen[None], inherit_bindings=False):
                     self.post_message(ExchangesAsked(row.id))
                     return
         self.notify(f"go to the approvals pane ({PaneId.APPROVALS.key}) and choose one", timeout=5)
+
+    def action_halt(self) -> None:
+        self.post_message(HaltAsked())
 
     def action_undo(self) -> None:
         self.post_message(UndoAsked())
