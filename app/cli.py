@@ -21,6 +21,7 @@ from app.cli_options import (
     one_line,
 )
 from app.cli_safety import audit, safety
+from app.cli_trading import trading
 from app.cli_vendor import fmp, vendor, watch
 from storage.records import VerdictMode
 
@@ -47,6 +48,7 @@ app.add_typer(db, name="db")
 app.add_typer(agents, name="agents")
 app.add_typer(memory)
 app.add_typer(vendor)
+app.add_typer(trading)
 app.add_typer(asking)
 app.add_typer(inbox)
 app.add_typer(approvals, name="approvals")

@@ -30,3 +30,40 @@ class Leg(StrEnum):
     CLOSE = "close"
     STOP = "stop"
     TARGET = "target"
+
+
+class DifferenceKind(StrEnum):
+    """Where the desk's book and its broker do not agree."""
+
+    CASH = "cash"
+    POSITION = "position"
+    ORDER = "order"  # one rests at the broker that the desk knows nothing of
+    FILL = "fill"  # one that cannot be booked
+
+
+class DifferenceState(StrEnum):
+    """OPEN is unexplained: no entry is sent while one stands."""
+
+    OPEN = "open"
+    GONE = "gone"  # it was not there any more when the two were compared again
+    ADOPTED = "adopted"  # the book took the broker's
+    CORRECTED = "corrected"  # a cash event made the book agree
+    IGNORED = "ignored"  # explained by a human, for as long as it stays what it is
+
+
+class RequestVerb(StrEnum):
+    """What a human asks of a position."""
+
+    CLOSE = "close"
+    STOP = "stop"
+    ADOPT = "adopt"  # the broker holds nothing of it any more: it is taken out of the book
+
+
+class RequestState(StrEnum):
+    """WAITING may be taken back; SENT is with the broker."""
+
+    WAITING = "waiting"
+    SENT = "sent"
+    DONE = "done"
+    REFUSED = "refused"
+    UNDONE = "undone"

@@ -6,13 +6,14 @@ A screen is never the guard: every verdict is checked here, in one transaction, 
 from __future__ import annotations
 
 from datetime import date, datetime
+from decimal import Decimal
 from types import TracebackType
 from typing import Self
 from uuid import UUID
 
 import psycopg
 
-from storage import control, policies, vendor_control, verdicts, watchlist
+from storage import control, policies, positions_control, reconciliation, vendor_control, verdicts, watchlist
 from storage.absence import come_back, leave
 from storage.evening import Evening, read_evening
 from storage.exchanges import Exchange, read_exchange, read_exchanges
@@ -20,6 +21,7 @@ from storage.halt import halt, lift
 from storage.policies import PolicyDraft, PolicyRow
 from storage.quota_query import read_entitlements, read_quota_use
 from storage.quota_snapshot import EntitlementRow, QuotaUse
+from storage.reconciliation import DifferenceRow
 from storage.records import (
     AgentName,
     CommandReceipt,
@@ -151,6 +153,32 @@ class Desk:
 
     def unwatch(self, symbol: str, *, operator: Operator) -> CommandReceipt:
         return watchlist.unwatch(self._connected(), symbol, operator)
+
+    def close_position(self, symbol: str, reason: str, *, operator: Operator) -> CommandReceipt:
+        return positions_control.close_position(self._connected(), symbol, reason, operator)
+
+    def flatten(self, reason: str, *, operator: Operator) -> CommandReceipt:
+        return positions_control.flatten(self._connected(), reason, operator)
+
+    def move_stop(self, symbol: str, stop: Decimal, *, typed_id: str, operator: Operator) -> CommandReceipt:
+        return positions_control.move_stop(self._connected(), symbol, stop, typed_id, operator)
+
+    def take_back(self, symbol: str, *, operator: Operator) -> CommandReceipt:
+        """Take back what was asked of a position and is not with the broker."""
+        return positions_control.take_back(self._connected(), symbol, operator)
+
+    def differences(self) -> tuple[DifferenceRow, ...]:
+        """Where book and broker do not agree, and what became of it where they did not."""
+        return reconciliation.read_differences(self._connected())
+
+    def adopt(self, number: int, reason: str, *, operator: Operator) -> CommandReceipt:
+        return reconciliation.adopt(self._connected(), number, reason, operator)
+
+    def ignore(self, number: int, reason: str, *, operator: Operator) -> CommandReceipt:
+        return reconciliation.ignore(self._connected(), number, reason, operator)
+
+    def correct(self, number: int, reason: str, *, operator: Operator) -> CommandReceipt:
+        return reconciliation.correct(self._connected(), number, reason, operator)
 
     def stop_runtimes(self, *, operator: Operator) -> CommandReceipt:
         return control.stop_runtimes(self._connected(), operator)

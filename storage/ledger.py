@@ -15,20 +15,25 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from storage.broker_records import DifferenceKind, DifferenceState, RequestState, RequestVerb
 from storage.models import (
     Approval,
     CashEvent,
     CorporateActionRow,
     Deliberation,
     DeskRow,
+    Difference,
     Equity,
     Fill,
     LadderReading,
     Order,
     Position,
+    PositionRequest,
     RearmRow,
 )
-from storage.records import CashKind, OrderSide, OrderState, PositionState, to_cents
+from storage.records import ApprovalState, CashKind, OrderSide, OrderState, PositionState, to_cents
+
+ACCOUNT_LOCK = 0x51554F5A  # advisory lock of whoever deals with the broker
 
 
 class Ledger:
@@ -63,6 +68,15 @@ class Ledger:
             .where(Approval.entry_session == session)
             .order_by(Deliberation.rank, Approval.symbol)
             .with_for_update(of=Approval)
+        )
+        return rows.all()
+
+    async def approved_for(self, session: date) -> Sequence[UUID]:
+        """The approvals that stand for this session's open."""
+        rows = await self._session.scalars(
+            select(Approval.id).where(
+                Approval.entry_session == session, Approval.state == ApprovalState.APPROVED
+            )
         )
         return rows.all()
 
@@ -105,6 +119,42 @@ class Ledger:
             select(Fill.broker_fill_id).where(Fill.session >= since, Fill.broker_fill_id.is_not(None))
         )
         return frozenset(found for found in rows if found is not None)
+
+    async def open_differences(self) -> Sequence[Difference]:
+        """On what book and broker do not agree, and nobody has said why."""
+        rows = await self._session.scalars(select(Difference).where(Difference.state == DifferenceState.OPEN))
+        return rows.all()
+
+    async def ignored_differences(self) -> frozenset[tuple[DifferenceKind, str, str]]:
+        """Kind, subject and gap of what a human has explained."""
+        rows = await self._session.execute(
+            select(Difference.kind, Difference.subject, Difference.gap).where(
+                Difference.state == DifferenceState.IGNORED
+            )
+        )
+        return frozenset((row[0], row[1], row[2]) for row in rows)
+
+    async def requests(self, *verbs: RequestVerb) -> Sequence[tuple[PositionRequest, Position]]:
+        """What humans ask of positions and is not over, oldest first; locked until the transaction ends."""
+        rows = await self._session.execute(
+            select(PositionRequest, Position)
+            .join(Position, Position.id == PositionRequest.position_id)
+            .where(
+                PositionRequest.verb.in_(verbs),
+                PositionRequest.state.in_((RequestState.WAITING, RequestState.SENT)),
+            )
+            .order_by(PositionRequest.asked_at, PositionRequest.id)
+            .with_for_update(of=PositionRequest)
+        )
+        return [(row[0], row[1]) for row in rows]
+
+    async def hold_account(self) -> None:
+        """Until the transaction ends nobody else of this desk deals with the broker."""
+        await self._session.execute(select(func.pg_advisory_xact_lock(ACCOUNT_LOCK)))
+
+    async def try_to_hold_account(self) -> bool:
+        """The same without waiting: False while another deals with it."""
+        return bool(await self._session.scalar(select(func.pg_try_advisory_xact_lock(ACCOUNT_LOCK))))
 
     async def position(self, position_id: UUID) -> Position | None:
         return await self._session.get(Position, position_id)

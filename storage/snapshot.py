@@ -9,6 +9,7 @@ from uuid import UUID
 
 from storage.evening import ConsensusRow, Evening
 from storage.quota_snapshot import QuotaRow
+from storage.reconciliation import DifferenceRow
 from storage.records import (
     AgentName,
     ApprovalState,
@@ -210,6 +211,11 @@ class PositionRow:
     unrealised: Decimal
     r_now: float
     heat: float  # what the stop still risks, as a fraction of equity
+    short_id: str = ""  # what loosening its stop asks to be typed
+    initial_stop: Decimal = Decimal(0)
+    protected_by: str | None = None  # the order that is its stop at the broker
+    unprotected_since: datetime | None = None  # wall clock
+    asked: str = ""  # what a human asked of it that is not done: "close, sent, by ada"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -433,6 +439,7 @@ class DeskSnapshot:
     halt: HaltRow | None = None  # None: nobody has halted the desk
     absence: AbsenceRow | None = None  # None: the operator is there
     missed: MissedRow | None = None  # None: nothing was ever left unanswered or turned down
+    differences: tuple[DifferenceRow, ...] = ()  # where book and broker do not agree, and nobody has said why
     spend: SpendRow
 
     @property

@@ -103,7 +103,13 @@ _POSITIONS = """
            coalesce((p.last_close - p.entry_price) / nullif(p.entry_price - p.initial_stop, 0), 0) as r_now,
            greatest(p.entry_price - p.stop, 0) * p.shares
              / coalesce((select equity from equity order by session desc limit 1),
-                        (select start_equity from desk)) as heat
+                        (select start_equity from desk)) as heat,
+           (select short_id from approvals a where a.id = p.approval_id) as short_id,
+           p.initial_stop, p.protected_by, p.unprotected_since,
+           coalesce((select string_agg(r.verb || coalesce(' ' || round(r.stop, 2), '') || ', ' || r.state
+                                       || ', by ' || r.asked_by, '; ' order by r.asked_at)
+                       from position_requests r
+                      where r.position_id = p.id and r.state in ('waiting', 'sent')), '') as asked
       from positions p where p.state = 'open' order by p.symbol
 """
 

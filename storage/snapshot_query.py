@@ -11,6 +11,7 @@ from storage.absence import standing_absence
 from storage.evening import read_evening
 from storage.halt import standing_halt
 from storage.quota_query import read_quota
+from storage.reconciliation import read_unexplained
 from storage.records import (
     Queue,
 )
@@ -64,6 +65,7 @@ def read_snapshot(connection: Connection) -> DeskSnapshot | None:
         watch=fetch_all(connection, WatchRow, _WATCH, {"closes": CLOSES_SHOWN}),
         approvals=read_approvals(connection),
         positions=read_positions(connection),
+        differences=read_unexplained(connection),
         trades=read_trades(connection),
         equity=read_equity(connection),
         ladder=read_ladder(connection),

@@ -12,6 +12,7 @@ import typer
 from agents.market.calendar import NEW_YORK
 from app.commands.agents import agent_line, taken_or_refused
 from app.commands.desks import OpenDesk, open_desk
+from app.commands.positions import protection
 from app.commands.quota import quota_line
 from app.commands.why import path
 from app.operator import this_operator
@@ -126,7 +127,8 @@ def _lines(name: str, taken: DeskSnapshot, driven: bool) -> Iterator[str]:
     if taken.evening is not None:
         yield _row("why", f"{taken.evening.session}: {taken.evening.funnel.sentence}")
         yield _row("", path(taken.evening))
-    yield _row("positions", f"{len(taken.positions)} open")
+    yield _row("positions", _positions(taken))
+    yield from _rows("differs", (f"{row.words}; `quorum reconcile`" for row in taken.differences))
     if taken.equity:
         last = taken.equity[-1]
         net = f"; {last.equity - taken.spend.total_usd:,.2f} net of models" if taken.spend.calls else ""
@@ -148,6 +150,13 @@ def _lines(name: str, taken: DeskSnapshot, driven: bool) -> Iterator[str]:
     yield _row("quota", quota_line(taken.quota))
     so_far = f"{spend.month_usd:,.2f} this month, {spend.calls} calls in all"
     yield _row("spend", f"{spend.today_usd:,.2f} dollars today, {so_far}")
+
+
+def _positions(taken: DeskSnapshot) -> str:
+    """How many, and those whose broker knows no stop for them."""
+    bare = [f"{row.symbol} {protection(row, taken)}" for row in taken.positions if not row.protected_by]
+    count = f"{len(taken.positions)} open"
+    return f"{count}: {', '.join(bare)}" if bare else count
 
 
 def _leader_lines(name: str, taken: DeskSnapshot, driven: bool) -> Iterator[str]:
@@ -268,6 +277,7 @@ def _object(name: str, taken: DeskSnapshot, driven: bool) -> dict[str, object]:
         "operations": as_json(taken.operations),
         "pending": as_json(taken.pending),
         "positions": as_json(taken.positions),
+        "differences": as_json(taken.differences),
         "equity": as_json(taken.equity[-1]) if taken.equity else None,
         "halt": as_json(taken.halt),
         "absence": as_json(taken.absence),

@@ -10,6 +10,7 @@ from textual.containers import Horizontal, Vertical
 
 from app.console.figures import age, countdown, money, percent, signed, utc
 from app.console.items import SEPARATOR, Item, join
+from app.console.panes.positions import unprotected
 from app.console.panes.regime import direction_piece
 from app.console.state import SILENT_AFTER_S, HostHealth, Link, View, lives
 from app.console.text import Line, Piece, Tone, cut, fit, line, outside
@@ -107,6 +108,7 @@ def _second(view: View, snapshot: DeskSnapshot) -> list[Item]:
     items.append(Item(5, (line(seen), line(Piece(age(since), seen.tone) if late else Piece("fresh")))))
     items.append(_equity(snapshot))
     items += _ladder(snapshot)
+    items += _broker(view, snapshot)
     verdict = _verdict(view)
     if verdict:
         items.append(Item(1, verdict))
@@ -152,6 +154,19 @@ def _ladder(snapshot: DeskSnapshot) -> list[Item]:
     return [
         Item(1, (line(Piece(f"! {ladder.words}", tone)), line(Piece(f"! {short}", tone)))),
     ]
+
+
+def _broker(view: View, snapshot: DeskSnapshot) -> list[Item]:
+    """What is without a stop, and where book and broker differ: both until somebody has seen to them."""
+    items = []
+    bare = [clean(row.symbol) for row in snapshot.positions if unprotected(row, view)]
+    if bare:
+        loud = (Piece(f" UNPROTECTED {' '.join(bare)} ", Tone.ALERT), Piece(" UNPROTECTED ", Tone.ALERT))
+        items.append(Item(0, tuple(line(words) for words in loud)))
+    if snapshot.differences:
+        words = f"! book and broker differ ({len(snapshot.differences)})"
+        items.append(Item(1, (line(Piece(words, Tone.BAD)), line(Piece("! DIFFERS", Tone.BAD)))))
+    return items
 
 
 def _host(view: View) -> Line:

@@ -156,20 +156,38 @@ def _position(step: Step, approval: Approval, fill: BrokerFill) -> Position:
 async def _leave(
     step: Step, row: Position, order: Order | None, fill: BrokerFill, booked: Booked, *, doubted: bool
 ) -> None:
-    position = held(row)
     bar = None if doubted else step.view.bars(row.symbol).on(fill.session)
-    leaving = _exit(position, fill, _reason(row, order, fill), bar)
+    before, reason = row.shares, _reason(row, order, fill)
+    unprotected = await leave(step, row, fill, reason, order=order, bar=bar)
+    words = reason.replace("_", " ")
+    if row.state is PositionState.CLOSED:
+        booked.closed.append(f"{row.symbol} {words}")
+        return
+    said = f"{row.symbol} sold {fill.shares} of {before}: {words}"
+    booked.notes.append(f"{said}; unprotected: {unprotected}" if unprotected else said)
+
+
+async def leave(
+    step: Step,
+    row: Position,
+    fill: BrokerFill,
+    reason: ExitReason,
+    *,
+    order: Order | None = None,
+    bar: Bar | None = None,
+) -> str:
+    """Book a sale: the trade is over, or what is left of it is protected anew; why that is not, or nothing.
+
+    Without an `order` one is written down; `bar` is what the market showed, where somebody believes it.
+    """
+    position = held(row)
+    leaving = _exit(position, fill, reason, bar)
     await sell(step, row, leaving, fill, order)
     if fill.shares == row.shares:
         await close_trade(step, row, position, leaving)
-        booked.closed.append(f"{row.symbol} {leaving.reason.replace('_', ' ')}")
-        return
+        return ""
     sold_part(row, position, leaving)
-    why = await protect(step, row)
-    booked.notes.append(
-        f"{row.symbol} sold {fill.shares} of {position.shares}: {leaving.reason.replace('_', ' ')}"
-        + (f"; unprotected: {why}" if why else "")
-    )
+    return await protect(step, row)
 
 
 def _reason(row: Position, order: Order | None, fill: BrokerFill) -> ExitReason:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import wraps
 
@@ -40,8 +40,13 @@ class SlotTrigger(BaseTrigger):  # type: ignore[misc]
         return fire
 
 
-async def keep_time(term: Term, dispatcher: Dispatcher, clock: Clock) -> None:
-    """Wake the dispatcher whenever something is due, until cancelled. Raises what its work raises."""
+async def keep_time(
+    term: Term, dispatcher: Dispatcher, clock: Clock, also: Sequence[tuple[float, Work]] = ()
+) -> None:
+    """Wake the dispatcher whenever something is due, until cancelled. Raises what its work raises.
+
+    `also`: what else is to be done at once and every so many seconds of the machine's.
+    """
     broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def surfacing(work: Work) -> Work:
@@ -75,6 +80,7 @@ async def keep_time(term: Term, dispatcher: Dispatcher, clock: Clock) -> None:
                 _see_to_asked(term, dispatcher),
                 _every(SWEEP_S, dispatcher.tick),
                 _every(RESCUE_S, dispatcher.rescue),
+                *(_at_once_and_every(seconds, work) for seconds, work in also),
             )
         ]
         try:
@@ -92,6 +98,11 @@ async def _every(seconds: float, work: Work) -> None:
     while True:
         await asyncio.sleep(seconds)
         await work()
+
+
+async def _at_once_and_every(seconds: float, work: Work) -> None:
+    await work()
+    await _every(seconds, work)
 
 
 async def _see_to_asked(term: Term, dispatcher: Dispatcher) -> None:

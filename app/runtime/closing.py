@@ -69,7 +69,7 @@ def sold_part(row: Position, position: OpenPosition, part: ExitFill) -> OpenPosi
 async def close_trade(step: Step, row: Position, position: OpenPosition, leaving: ExitFill) -> None:
     """The position is closed, and its outcome is on record."""
     row.state = PositionState.CLOSED
-    row.protected_by = row.unprotected_since = None
+    row.protected_by = row.unprotected_since = row.alarmed_at = None
     row.closed_session = step.session
     step.memory.store_trade(await _outcome(step, row, position, leaving))
 

@@ -11,6 +11,7 @@ from decimal import Decimal
 from app.runtime.actions import void_entry
 from app.runtime.exits import order_exits
 from app.runtime.protection import protect_all
+from app.runtime.requests import carry_out
 from app.runtime.sources import PriceNow
 from app.runtime.step import Step, StepResult
 from storage.memory import ToldNews
@@ -82,7 +83,7 @@ async def mark(step: Step) -> StepResult:
 
     Such exits are the broker's. What is to be sold at the close is sent, where it has not been.
     """
-    sent = [*await protect_all(step), *await order_exits(step)]
+    sent = [*await protect_all(step), *await carry_out(step), *await order_exits(step)]
     marks: dict[str, object] = {}
     alerts: list[str] = []
     for position in await step.ledger.open_positions():

@@ -50,7 +50,8 @@ async def protect_at(broker: Broker, row: Position, now: datetime) -> str:
             break
         stands = found.state in (BrokerOrderState.RESTING, BrokerOrderState.FILLED)
         if stands and (found.stop, found.target, found.shares) == (row.stop, row.target, row.shares):
-            row.protected_by, row.unprotected_since = found.client_order_id, None
+            row.protected_by = found.client_order_id
+            row.unprotected_since = row.alarmed_at = None
             return ""
     row.protected_by = None
     row.unprotected_since = row.unprotected_since or now

@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.runtime.child import keep_child
@@ -17,12 +16,13 @@ from app.runtime.guard import Guard
 from app.runtime.jobs import Executor, Workbench
 from app.runtime.leader import Leader
 from app.runtime.live import LiveDesk
+from app.runtime.lookout import LOOK_S, Lookout, fence
 from app.runtime.prompts import load_prompts
 from app.runtime.sources import Sources
 from app.runtime.step import DeskParts
 from app.runtime.worker import Worker
 from storage.engine import open_engine
-from storage.leadership import Identity, SteppedDown, Term, this_process
+from storage.leadership import Term, this_process
 from storage.queue import open_queue
 from storage.records import Queue, Slot
 from storage.server import Server
@@ -86,7 +86,16 @@ class Runtime:
             who=str(self._identity),
         )
         self._start_helpers()
-        keeping = asyncio.create_task(keep_time(term, dispatcher, self._desk.clock))
+        watching = open_engine(self._desk.conninfo, application=self._identity.name)
+        lookout = Lookout(
+            engine=watching,
+            term=term,
+            identity=self._identity,
+            parts=self._parts,
+            clock=self._desk.clock,
+        )
+        also = ((LOOK_S, lookout.look),)
+        keeping = asyncio.create_task(keep_time(term, dispatcher, self._desk.clock, also))
         guarding = asyncio.create_task(self._guard.keep())
         wish = asyncio.create_task(leaving.wait())
         try:
@@ -97,6 +106,7 @@ class Runtime:
             for task in (wish, keeping, guarding):
                 task.cancel()
             await asyncio.wait({keeping, guarding})
+            await watching.dispose()
         # The clock stands: what was begun is finished, nothing new is queued.
         await self._let_helpers_rest()
         await self._guard.anchor()
@@ -105,7 +115,7 @@ class Runtime:
         engine = open_engine(self._desk.conninfo, application=self._identity.name)
         try:
             async with AsyncSession(engine) as database, database.begin():
-                await _fence(database, term, self._identity)
+                await fence(database, term, self._identity)
                 await set_rules(database, self._parts, self._desk.clock.now())
                 await put_into_force(database, self._parts.spend_limits)
                 await load_prompts(database)
@@ -128,13 +138,3 @@ class Runtime:
             for helper in self._helpers:
                 helper.result()
             self._helpers = []
-
-
-async def _fence(database: AsyncSession, term: Term, identity: Identity) -> None:
-    """For a leader's write that is too large for the leader's own connection. Raises SteppedDown."""
-    held = await database.execute(
-        text("select 1 from leadership where epoch = :epoch and holder = :holder for key share"),
-        {"epoch": term.epoch, "holder": identity.name},
-    )
-    if held.first() is None:
-        raise SteppedDown

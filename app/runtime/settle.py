@@ -13,6 +13,7 @@ from app.runtime.actions import live_through_actions
 from app.runtime.book import index_now, ladder_at, return_over
 from app.runtime.booking import Booked, take_fills
 from app.runtime.protection import protect_all
+from app.runtime.requests import see_to_the_ended
 from app.runtime.step import Step, StepResult, held, stored
 from storage.memory import StoredBar
 from storage.models import Equity, LadderReading, Position
@@ -31,6 +32,7 @@ async def settle(step: Step) -> StepResult:
     notes += await protect_all(step)  # nobody protected what a desk of an older version holds
     booked = await _meet_bars(step, list(await step.ledger.open_positions()))
     notes += booked.notes
+    await see_to_the_ended(step)
     equity, ladder = await _mark(step, [held(row) for row in await step.ledger.open_positions()])
     if ladder.rung is not Rung.FULL:
         notes.append(f"ladder: {ladder.rung}")

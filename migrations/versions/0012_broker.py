@@ -1,4 +1,4 @@
-"""broker: the paper broker's own book, what protects a position, the broker's id of a fill
+"""broker: the paper broker's own book, what protects a position, differences, what humans ask of positions
 
 A desk that holds something already gets a paper account that holds the same; its protections are sent by the
 first step that looks. The way back forgets the paper account: the desk's own book has all it came to.
@@ -23,7 +23,12 @@ EXITS = (
 KINDS = ("limit_on_open", "market_on_open", "market_on_close", "protection")
 STATES = ("resting", "filled", "expired", "cancelled")
 LEGS = ("open", "close", "stop", "target")
+TABLES = ("position_requests", "differences")
 SIDES = ("buy", "sell")
+DIFFERENCES = ("cash", "position", "order", "fill")
+ENDINGS = ("open", "gone", "adopted", "corrected", "ignored")
+VERBS = ("close", "stop", "adopt")
+REQUESTS = ("waiting", "sent", "done", "refused", "undone")
 
 # What fills and actions took and brought so far is what a paper account came to by them.
 CARRIED = """
@@ -58,6 +63,7 @@ def upgrade() -> None:
     op.add_column("positions", sa.Column("protections", sa.Integer(), server_default="0", nullable=False))
     op.add_column("positions", sa.Column("unprotected_since", MOMENT, nullable=True))
     op.execute("update positions set stop_reason = 'regime_change' where stop > initial_stop")
+    op.add_column("positions", sa.Column("alarmed_at", MOMENT, nullable=True))
     op.add_column("fills", sa.Column("broker_fill_id", sa.String(), nullable=True))
     op.create_unique_constraint(op.f("uq_fills_broker_fill_id"), "fills", ["broker_fill_id"])
     _orders()
@@ -81,6 +87,14 @@ def upgrade() -> None:
         sa.Column("session", sa.Date(), nullable=False),
         sa.PrimaryKeyConstraint("key", name=op.f("pk_paper_actions")),
     )
+    _differences()
+    _requests()
+    for table in TABLES:
+        for event, when in (("insert or delete", ""), ("update", "when (old.state <> new.state)")):
+            op.execute(
+                f"create constraint trigger audit_{table}_{event.split()[0]} after {event} on {table}"
+                f" deferrable initially deferred for each row {when} execute function audit_note('id')"
+            )
     for carry in (CARRIED, HELD, WAITING):
         op.execute(carry)
     _audited("state", "shares", "stop", "target", "protected_by")
@@ -88,11 +102,11 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     _audited("state", "shares", "stop", "target")
-    for table in ("paper_actions", "paper_holdings", "paper_fills", "paper_orders"):
+    for table in (*TABLES, "paper_actions", "paper_holdings", "paper_fills", "paper_orders"):
         op.drop_table(table)
     op.drop_constraint(op.f("uq_fills_broker_fill_id"), "fills")
     op.drop_column("fills", "broker_fill_id")
-    for column in ("unprotected_since", "protections", "protected_by"):
+    for column in ("alarmed_at", "unprotected_since", "protections", "protected_by"):
         op.drop_column("positions", column)
     op.drop_constraint(op.f("ck_positions_stop_reason"), "positions")
     op.drop_column("positions", "stop_reason")
@@ -170,6 +184,66 @@ def _fills() -> None:
         sa.UniqueConstraint("number", name=op.f("uq_paper_fills_number")),
     )
     op.create_index("ix_paper_fills_session", "paper_fills", ["session"])
+
+
+def _differences() -> None:
+    op.create_table(
+        "differences",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("number", sa.BigInteger(), sa.Identity(), nullable=False),
+        sa.Column("kind", sa.String(24), nullable=False),
+        *(sa.Column(name, sa.String(), nullable=False) for name in ("subject", "book", "broker", "gap")),
+        sa.Column("session", sa.Date(), nullable=False),
+        sa.Column("found_at", MOMENT, nullable=False),
+        sa.Column("state", sa.String(24), nullable=False),
+        sa.Column("said_by", sa.String(), nullable=True),
+        sa.Column("said_from", sa.String(), nullable=True),
+        sa.Column("reason", sa.String(), server_default="", nullable=False),
+        sa.Column("ended_at", MOMENT, nullable=True),
+        sa.CheckConstraint(
+            "(state in ('open', 'gone')) or said_by is not null", name=op.f("ck_differences_said")
+        ),
+        sa.CheckConstraint(_one_of("kind", DIFFERENCES), name=op.f("ck_differences_kind")),
+        sa.CheckConstraint(_one_of("state", ENDINGS), name=op.f("ck_differences_state")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_differences")),
+        sa.UniqueConstraint("number", name=op.f("uq_differences_number")),
+    )
+    op.create_index(
+        "uq_differences_open_subject",
+        "differences",
+        ["kind", "subject"],
+        unique=True,
+        postgresql_where=sa.text("state = 'open'"),
+    )
+
+
+def _requests() -> None:
+    op.create_table(
+        "position_requests",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("position_id", sa.Uuid(), nullable=False),
+        sa.Column("verb", sa.String(24), nullable=False),
+        sa.Column("stop", PRICE, nullable=True),
+        *(sa.Column(name, sa.String(), nullable=False) for name in ("asked_by", "asked_from", "reason")),
+        sa.Column("asked_at", MOMENT, nullable=False),
+        sa.Column("state", sa.String(24), nullable=False),
+        sa.Column("note", sa.String(), server_default="", nullable=False),
+        sa.Column("ended_at", MOMENT, nullable=True),
+        sa.CheckConstraint("(verb = 'stop') = (stop is not null)", name=op.f("ck_position_requests_stop")),
+        sa.CheckConstraint(_one_of("verb", VERBS), name=op.f("ck_position_requests_verb")),
+        sa.CheckConstraint(_one_of("state", REQUESTS), name=op.f("ck_position_requests_state")),
+        sa.ForeignKeyConstraint(
+            ["position_id"], ["positions.id"], name=op.f("fk_position_requests_position_id_positions")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_position_requests")),
+    )
+    op.create_index(
+        "uq_position_requests_open",
+        "position_requests",
+        ["position_id", "verb"],
+        unique=True,
+        postgresql_where=sa.text("state in ('waiting', 'sent')"),
+    )
 
 
 def _one_of(column: str, words: Sequence[str]) -> str:

@@ -5,7 +5,14 @@ Importing this package registers every table on `Base.metadata`; what reads and 
 
 from storage.models.audit import AuditEvent, Halt
 from storage.models.base import Base
-from storage.models.broker import PaperAction, PaperFill, PaperHolding, PaperOrder
+from storage.models.broker import (
+    Difference,
+    PaperAction,
+    PaperFill,
+    PaperHolding,
+    PaperOrder,
+    PositionRequest,
+)
 from storage.models.day import (
     DeskRow,
     Equity,
@@ -64,6 +71,7 @@ __all__ = [
     "CorporateActionRow",
     "Deliberation",
     "DeskRow",
+    "Difference",
     "Entitlement",
     "Equity",
     "Fill",
@@ -81,6 +89,7 @@ __all__ = [
     "PaperOrder",
     "ParameterVersion",
     "Position",
+    "PositionRequest",
     "QuotaPlan",
     "QuotaReset",
     "RearmRow",

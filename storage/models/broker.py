@@ -1,17 +1,26 @@
-"""The paper broker's own book: what it was asked, what it executed, what it holds for the desk.
+"""The paper broker's own book, where it and the desk's do not agree, and what a human asks of a position.
 
-Kept apart from the desk's orders, fills and positions, as a real broker's would be: the two are compared.
+The paper book is kept apart from the desk's orders, fills and positions, as a real broker's would be.
 """
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
+from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, text
+from sqlalchemy import BigInteger, CheckConstraint, DateTime, ForeignKey, Identity, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from storage.broker_records import BrokerOrderState, Leg, OrderKind
-from storage.models.base import Base, Instant, Money, Price, choice
+from storage.broker_records import (
+    BrokerOrderState,
+    DifferenceKind,
+    DifferenceState,
+    Leg,
+    OrderKind,
+    RequestState,
+    RequestVerb,
+)
+from storage.models.base import Base, Id, Instant, Money, Price, choice
 from storage.records import OrderSide
 
 
@@ -92,3 +101,62 @@ class PaperAction(Base):
     symbol: Mapped[str]
     cash: Mapped[Money]
     session: Mapped[date]
+
+
+class Difference(Base):
+    """One thing on which book and broker did not agree, from when it was found to what became of it."""
+
+    __tablename__ = "differences"
+    __table_args__ = (
+        CheckConstraint("(state in ('open', 'gone')) or said_by is not null", name="said"),
+        Index(
+            "uq_differences_open_subject",
+            "kind",
+            "subject",
+            unique=True,
+            postgresql_where=text("state = 'open'"),
+        ),
+    )
+
+    id: Mapped[Id]
+    number: Mapped[int] = mapped_column(BigInteger, Identity(), unique=True)  # what a human calls it
+    kind: Mapped[DifferenceKind] = mapped_column(choice(DifferenceKind, "kind"))
+    subject: Mapped[str]  # a symbol, an order's or a fill's id, or "cash"
+    book: Mapped[str]
+    broker: Mapped[str]
+    gap: Mapped[str]  # what lies between: the same gap is explained by the same words
+    session: Mapped[date]
+    found_at: Mapped[Instant]
+    state: Mapped[DifferenceState] = mapped_column(choice(DifferenceState, "state"))
+    said_by: Mapped[str | None]
+    said_from: Mapped[str | None]
+    reason: Mapped[str] = mapped_column(server_default="")
+    ended_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+
+class PositionRequest(Base):
+    """What a human asked of a position, and what the runtime made of it."""
+
+    __tablename__ = "position_requests"
+    __table_args__ = (
+        CheckConstraint("(verb = 'stop') = (stop is not null)", name="stop"),
+        Index(
+            "uq_position_requests_open",
+            "position_id",
+            "verb",
+            unique=True,
+            postgresql_where=text("state in ('waiting', 'sent')"),
+        ),
+    )
+
+    id: Mapped[Id]
+    position_id: Mapped[UUID] = mapped_column(ForeignKey("positions.id"))
+    verb: Mapped[RequestVerb] = mapped_column(choice(RequestVerb, "verb"))
+    stop: Mapped[Price | None]
+    asked_by: Mapped[str]
+    asked_from: Mapped[str]
+    reason: Mapped[str]
+    asked_at: Mapped[Instant]
+    state: Mapped[RequestState] = mapped_column(choice(RequestState, "state"))
+    note: Mapped[str] = mapped_column(server_default="")
+    ended_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))

@@ -214,6 +214,7 @@ class Position(Base):
     protected_by: Mapped[str | None]  # the client's id of the stop and target the broker knows; NULL: none
     protections: Mapped[int] = mapped_column(server_default="0")  # how many were sent
     unprotected_since: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))  # wall clock
+    alarmed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))  # of that, once
     state: Mapped[PositionState] = mapped_column(choice(PositionState, "state"))
     closed_session: Mapped[date | None]
 

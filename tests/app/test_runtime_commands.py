@@ -200,7 +200,7 @@ def test_a_led_desk_fits_on_one_screen(here: Here, paper: str) -> None:
     pending, proposal = block(said.out, "approvals")
     assert pending == "1 pending"
     assert ": at most 100 AAPL on 2018-01-30 for 160.00 to 164.00 dollars, RISKY, expires in 29m" in proposal
-    assert block(said.out, "positions") == ["1 open"]
+    assert block(said.out, "positions") == ["1 open: MSFT not protected yet"]
     assert block(said.out, "equity") == [f"100,200.25 dollars as of the close of {TODAY}"]
     assert block(said.out, "quota") == ["no vendor"]
     assert block(said.out, "spend") == ["0.00 dollars today, 0.00 this month, 0 calls in all"]

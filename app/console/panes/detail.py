@@ -12,6 +12,7 @@ from app.console.machine import slot_words
 from app.console.panes.approvals import decided_line, fate
 from app.console.panes.base import LinesPane
 from app.console.panes.log import kind_words, operation_key, run_key, run_notes, run_state
+from app.console.panes.positions import unprotected
 from app.console.panes.watch import THESIS_TONES, bar_age
 from app.console.state import View
 from app.console.text import Line, Piece, Tone, labelled, line, outside, paragraph, sparkline
@@ -20,6 +21,15 @@ if TYPE_CHECKING:
     from storage.snapshot import ApprovalRow, DeskSnapshot, PositionRow, RunRow, WatchRow
 
 NOTHING_CHOSEN = "move the cursor in a list and its row is explained here"
+
+
+def _protection(row: PositionRow, view: View) -> list[Piece]:
+    """Where the stop and the target rest."""
+    if row.protected_by is not None:
+        return [Piece("the broker "), outside(row.protected_by, Tone.MUTED)]
+    if unprotected(row, view):
+        return [Piece("NOBODY: a fall would not be sold", Tone.ALERT)]
+    return [Piece("nobody yet", Tone.WARN)]
 
 
 class DetailPane(LinesPane):
@@ -116,6 +126,9 @@ class DetailPane(LinesPane):
             ),
             labelled("held", f"{row.sessions_held} of {row.max_hold} sessions at most"),
             labelled("heat", f"{percent(row.heat)} of equity at the stop"),
+            labelled("trade", outside(row.short_id)),
+            labelled("stop at", *_protection(row, view)),
+            *([labelled("asked", outside(row.asked, Tone.WARN))] if row.asked else []),
         ]
         watched = next((watch for watch in snapshot.watch if watch.symbol == row.symbol), None)
         return lines if watched is None else [*lines, line(), *self._symbol(watched, view, width)]

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from storage.snapshot import PositionRow, TradeRow, TradeTotals
 
 NONE = Piece("")
+UNPROTECTED_S = 60  # as long as the leader waits before it raises the alarm
 
 
 def totals_text(totals: TradeTotals) -> str:
@@ -24,6 +25,12 @@ def totals_text(totals: TradeTotals) -> str:
         return "no trade closed yet"
     mean = "" if totals.mean_r is None else f", mean {totals.mean_r:+.2f}R"
     return f"{totals.trades} closed, {percent(totals.wins / totals.trades, 0)} won{mean}"
+
+
+def unprotected(row: PositionRow, view: View) -> bool:
+    """Whether its broker has known no stop for it for longer than it takes to send one."""
+    since = row.unprotected_since
+    return since is not None and (view.now - since).total_seconds() >= UNPROTECTED_S
 
 
 class PositionsPane(TablePane):
@@ -39,12 +46,13 @@ class PositionsPane(TablePane):
         Column(title="TO TGT", width=7, right=True, drop=3),
         Column(title="HELD", width=5, right=True, drop=4),
         Column(title="HEAT", width=5, right=True, drop=8),
+        Column(title="STOP AT", width=7, drop=9),
     )
 
     def rows(self, view: View, width: int) -> Iterable[Row]:
         snapshot = view.state.snapshot
         assert snapshot is not None
-        yield from (self._position(row) for row in snapshot.positions)
+        yield from (self._position(row, view) for row in snapshot.positions)
         if not snapshot.positions and snapshot.trades:
             yield Row(key="none", cells=(Piece("no position is open", Tone.MUTED),), rule=True)
         if snapshot.trades:
@@ -55,12 +63,12 @@ class PositionsPane(TablePane):
             yield Row(key="closed", cells=(Piece(heading, Tone.HEAD),), rule=True)
             yield from (self._trade(row, view) for row in snapshot.trades)
 
-    def _position(self, row: PositionRow) -> Row:
+    def _position(self, row: PositionRow, view: View) -> Row:
         last = float(row.last_close)
         return Row(
             key=str(row.id),
             cells=(
-                outside(row.symbol, Tone.STRONG),
+                outside(row.symbol, Tone.ALERT if unprotected(row, view) else Tone.STRONG),
                 signed(row.r_now, f"{row.r_now:+.2f}"),
                 signed(float(row.unrealised), f"{row.unrealised:+,.2f}"),
                 Piece(f"{row.shares:,}"),
@@ -73,8 +81,17 @@ class PositionsPane(TablePane):
                     Tone.WARN if row.sessions_held >= row.max_hold - 1 else Tone.PLAIN,
                 ),
                 Piece(percent(row.heat)),
+                self._protection(row, view),
             ),
         )
+
+    def _protection(self, row: PositionRow, view: View) -> Piece:
+        """Who knows of its stop, or what a human has asked of it."""
+        if unprotected(row, view):
+            return Piece("NOBODY", Tone.ALERT)
+        if row.asked:
+            return outside(row.asked, Tone.WARN)
+        return Piece("broker", Tone.MUTED) if row.protected_by else Piece("-", Tone.MUTED)
 
     def _trade(self, row: TradeRow, view: View) -> Row:
         text = (
