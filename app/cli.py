@@ -21,6 +21,7 @@ from app.cli_options import (
 )
 from app.cli_safety import audit, safety
 from app.cli_vendor import fmp, vendor, watch
+from app.cli_views import views
 from storage.records import VerdictMode
 
 # The one public name of typer's family of usage errors; its base also covers unknown commands and options.
@@ -48,6 +49,7 @@ app.add_typer(memory)
 app.add_typer(vendor)
 app.add_typer(asking)
 app.add_typer(safety)
+app.add_typer(views)
 app.add_typer(audit, name="audit")
 app.add_typer(fmp, name="fmp")
 app.add_typer(watch, name="watch")
