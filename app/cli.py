@@ -23,6 +23,7 @@ from app.cli_options import (
 from app.cli_safety import audit, safety
 from app.cli_trading import trading
 from app.cli_vendor import fmp, vendor, watch
+from app.cli_views import views
 from storage.records import VerdictMode
 
 # The one public name of typer's family of usage errors; its base also covers unknown commands and options.
@@ -54,6 +55,7 @@ app.add_typer(inbox)
 app.add_typer(approvals, name="approvals")
 app.add_typer(policy, name="policy")
 app.add_typer(safety)
+app.add_typer(views)
 app.add_typer(audit, name="audit")
 app.add_typer(fmp, name="fmp")
 app.add_typer(watch, name="watch")

@@ -255,7 +255,7 @@ class Ledger:
         return (await self._session.scalars(select(RearmRow.session).order_by(RearmRow.session))).all()
 
     async def hold_ladder(self) -> None:
-        """Until the transaction ends nobody re-arms the desk: a re-arm holds the desk's row too."""
+        """Until the transaction ends nobody re-arms the desk or pays in or out: both hold its row too."""
         await self._session.execute(select(DeskRow.id).with_for_update())
 
     def mark_ladder(self, reading: LadderReading) -> None:

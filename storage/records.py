@@ -187,6 +187,14 @@ class CashKind(StrEnum):
     CORRECTION = "correction"
 
 
+class NoteKind(StrEnum):
+    """What a human wrote about a trade; UNTAG takes a tag off again, and stays on record too."""
+
+    NOTE = "note"
+    TAG = "tag"
+    UNTAG = "untag"
+
+
 class ActionKind(StrEnum):
     """What happened to a share."""
 

@@ -69,6 +69,7 @@ async def book_before_open(step: Step, names: Iterable[str]) -> BookView:
 
 async def book_at_open(step: Step, names: Iterable[str]) -> BookView:
     """The account marked at this session's opens; everything else is as of the close before."""
+    await step.ledger.hold_ladder()  # what is paid in meanwhile is in the cash and the index or in neither
     positions = [held(position) for position in await step.ledger.open_positions()]
     opens = {
         position.symbol: to_price(bar.open)

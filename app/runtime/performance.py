@@ -124,10 +124,11 @@ def read_performance(connection: Connection) -> Performance:
 
 
 def _total_return(closes: tuple[_Close, ...], index: list[float], start: Decimal) -> float:
-    """Time-weighted; the first session's result counts against the opening balance."""
+    """Time-weighted; the first session's result, without its flow, counts against the opening balance."""
     if not closes or start <= 0:
         return 0.0
-    return float(closes[0].equity / start) * index[-1] - 1
+    earned = closes[0].equity - (closes[0].flow - start)
+    return float(earned / start) * index[-1] - 1
 
 
 def _max_drawdown(index: Iterable[float]) -> float:

@@ -103,6 +103,7 @@ def _bar_row(step: Step, symbol: str) -> StoredBar | None:
 
 async def _mark(step: Step, positions: list[OpenPosition]) -> tuple[Equity, LadderReading]:
     """The account at the close and where its ladder stands; what is paid in is no gain."""
+    await step.ledger.hold_ladder()  # before the cash is counted: what is paid in is in both or in neither
     marked = mark(positions, await step.ledger.cash(), {})
     sales = await step.ledger.sales_since(step.session)
     cash = cash_on([proceeds(amount, session) for session, amount in sales], step.session)
@@ -120,7 +121,6 @@ async def _mark(step: Step, positions: list[OpenPosition]) -> tuple[Equity, Ladd
         settles_on=cash.next_settles,
     )
     step.ledger.mark(equity)
-    await step.ledger.hold_ladder()
     limits, state = step.parts.limits, await ladder_at(step, index)
     reading = LadderReading(
         session=step.session,

@@ -32,6 +32,7 @@ from storage.models.learning import (
     StrategyAdjustment,
 )
 from storage.models.market import Bar, CorporateActionRow, Instrument, NewsRow, ScreenerResult, Watch
+from storage.models.notes import TradeNote
 from storage.models.runtime import AgentState, Leadership, Operation, ScheduledSlot, Worker
 from storage.models.trading import (
     Approval,
@@ -100,6 +101,7 @@ __all__ = [
     "SpendLimit",
     "StandingPolicy",
     "StrategyAdjustment",
+    "TradeNote",
     "TradeOutcome",
     "VendorBlock",
     "VendorCacheRow",

@@ -263,6 +263,7 @@ class CashEvent(Base):
     __table_args__ = (
         UniqueConstraint("fill_id", "kind"),
         UniqueConstraint("position_id", "action_id", "kind"),
+        UniqueConstraint("key"),
     )
 
     id: Mapped[Id]
@@ -273,6 +274,7 @@ class CashEvent(Base):
     action_id: Mapped[UUID | None] = mapped_column(ForeignKey("corporate_actions.id"))
     session: Mapped[date]
     note: Mapped[str]
+    key: Mapped[str | None]  # of what a human paid in or out: asked for twice, it is booked once
     created_at: Mapped[Instant]
 
 

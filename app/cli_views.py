@@ -1,0 +1,81 @@
+"""The commands that show how a desk has done, and write beside its trades. Each imports what it needs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from app.cli_options import JsonOption, MainDeskOption, one_line
+from storage.records import CashKind
+
+views = typer.Typer(no_args_is_help=True)
+
+AmountArgument = Annotated[str, typer.Argument(help="Dollars and cents: 2500 or 2500.50.")]
+WhyOption = Annotated[str, typer.Option("--reason", help="Why; it is kept.")]
+KeyOption = Annotated[
+    str | None, typer.Option("--key", help="Names this payment: run twice with it, it is booked once.")
+]
+TradeArgument = Annotated[
+    str, typer.Argument(metavar="TRADE", help="A symbol (its last trade) or SYMBOL@ENTRY-SESSION.")
+]
+
+
+@views.command()
+@one_line
+def deposit(
+    amount: AmountArgument,
+    reason: WhyOption,
+    desk: MainDeskOption = None,
+    key: KeyOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Pay money in: booked on the next session to settle, neither a gain nor a loss."""
+    from app.commands.cash import pay
+
+    pay(desk, CashKind.DEPOSIT, amount, reason, key, as_object=as_json)
+
+
+@views.command()
+@one_line
+def withdraw(
+    amount: AmountArgument,
+    reason: WhyOption,
+    desk: MainDeskOption = None,
+    key: KeyOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take money out: of the settled cash that no approved entry needs."""
+    from app.commands.cash import pay
+
+    pay(desk, CashKind.WITHDRAWAL, amount, reason, key, as_object=as_json)
+
+
+@views.command()
+@one_line
+def note(
+    trade: TradeArgument,
+    text: Annotated[str | None, typer.Argument(help="What to keep; without it, what was written.")] = None,
+    desk: MainDeskOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Keep a note on a trade, or read what was written about it."""
+    from app.commands.notes import note_trade
+
+    note_trade(desk, trade, text, as_object=as_json)
+
+
+@views.command(context_settings={"ignore_unknown_options": True})
+@one_line
+def tag(
+    trade: TradeArgument,
+    tags: Annotated[
+        list[str], typer.Argument(metavar="+TAG|-TAG ...", help="+late puts on, -fomo takes off.")
+    ],
+    desk: MainDeskOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Put tags on a trade and take others off."""
+    from app.commands.notes import tag_trade
+
+    tag_trade(desk, trade, tags, as_object=as_json)
