@@ -29,6 +29,7 @@ from agents.trading.limits import Limits, Protections
 from agents.trading.policy import RegimePolicy
 from agents.trading.screener import ScreenRules
 from agents.trading.setups import Setups
+from storage.backup import BackupSettings
 from storage.errors import OperatorError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -148,6 +149,7 @@ class Settings(BaseSettings):
     fmp: FmpQuota = FmpQuota()
     llm: ModelSettings = ModelSettings()
     news: NewsConfig = NewsConfig()
+    backup: BackupSettings = BackupSettings()
     rehearsal: RehearsalSettings = RehearsalSettings()
 
     @classmethod

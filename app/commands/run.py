@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 from app.commands.models import tell_models
+from app.runtime.backups import NightlyBackup
 from app.runtime.child import child_command, run_until_signalled, watch_lifeline
 from app.runtime.guard import Guard
 from app.runtime.jobs import Executor
@@ -70,6 +71,7 @@ async def _run(settings: Settings, server: Server, name: str) -> None:
             bench=partial(workbench, settings, desk, rehearsed, models, market),
             child=child_command(name),
             guard=Guard(desk.conninfo, settings.home, name),
+            backup=NightlyBackup(server, name, settings.home, settings.backup),
         )
         telling = asyncio.create_task(tell_models(models.gateway if models else None))
         try:

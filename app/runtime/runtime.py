@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.runtime.backups import NightlyBackup
 from app.runtime.child import keep_child
 from app.runtime.clockwork import keep_time
 from app.runtime.dispatch import Dispatcher
@@ -44,9 +45,11 @@ class Runtime:
         bench: Callable[[], Workbench],
         child: Sequence[str],
         guard: Guard,
+        backup: NightlyBackup,
     ) -> None:
         """`child`: the command that starts a worker for the compute queue, alive while its stdin is open."""
         self._guard = guard
+        self._backup = backup
         self._server = server
         self._desk = desk
         self._parts = parts
@@ -97,15 +100,16 @@ class Runtime:
         also = ((LOOK_S, lookout.look),)
         keeping = asyncio.create_task(keep_time(term, dispatcher, self._desk.clock, also))
         guarding = asyncio.create_task(self._guard.keep())
+        backing_up = asyncio.create_task(self._backup.keep())
         wish = asyncio.create_task(leaving.wait())
         try:
             await asyncio.wait({keeping, wish}, return_when=asyncio.FIRST_COMPLETED)
             if keeping.done():
                 keeping.result()  # raises: keeping time never ends by itself
         finally:
-            for task in (wish, keeping, guarding):
+            for task in (wish, keeping, guarding, backing_up):
                 task.cancel()
-            await asyncio.wait({keeping, guarding})
+            await asyncio.wait({keeping, guarding, backing_up})
             await watching.dispose()
         # The clock stands: what was begun is finished, nothing new is queued.
         await self._let_helpers_rest()

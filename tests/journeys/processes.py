@@ -15,7 +15,7 @@ import tempfile
 import termios
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -115,7 +115,7 @@ def wait_until(
 class Console:
     """The console in an emulated terminal, 120 by 40."""
 
-    def __init__(self, home: Path, *arguments: str) -> None:
+    def __init__(self, home: Path, *arguments: str, settings: Mapping[str, str] | None = None) -> None:
         self.terminal, inside = pty.openpty()
         self._reading = threading.Event()
         self._reading.set()
@@ -123,7 +123,7 @@ class Console:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "app.console", *arguments],
             cwd=ROOT,
-            env=environment(home),
+            env={**environment(home), **(settings or {})},
             stdin=inside,
             stdout=inside,
             stderr=inside,

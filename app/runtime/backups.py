@@ -1,0 +1,79 @@
+"""The nightly backup: made by whoever leads the desk, once a day, and said loudly when it fails."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import psycopg
+
+from storage.backup import BackupSettings, back_up, backups_in, forget_old
+from storage.control import taken
+from storage.errors import OperatorError
+from storage.records import OperationKind, Operator
+from storage.server import Server
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 60.0
+RETRY = timedelta(hours=1)
+DAY = timedelta(hours=23, minutes=30)  # so that a late night does not push the next one later and later
+
+
+class NightlyBackup:
+    """Of one desk, on the machine that leads it."""
+
+    def __init__(self, server: Server, desk: str, home: Path, settings: BackupSettings) -> None:
+        self._server = server
+        self._desk = desk
+        self._folder = settings.folder_in(home)
+        self._settings = settings
+        self._failed_at: datetime | None = None
+
+    async def keep(self) -> None:
+        """Look every minute whether it is time, until cancelled."""
+        while self._settings.nightly:
+            await asyncio.sleep(LOOK_S)
+            now = datetime.now(UTC)
+            if self.is_due(now):
+                await asyncio.to_thread(self.make, now)
+        await asyncio.Event().wait()
+
+    def is_due(self, now: datetime) -> bool:
+        """Whether the hour has come, the newest backup is a day old, and the last failure an hour."""
+        if now.hour < self._settings.hour_utc:
+            return False
+        if self._failed_at is not None and now - self._failed_at < RETRY:
+            return False
+        known = backups_in(self._folder, self._desk)
+        if not known:
+            return True
+        made = datetime.fromtimestamp(known[-1].stat().st_mtime, UTC)
+        return now - made >= DAY
+
+    def make(self, now: datetime) -> None:
+        """Back the desk up and remove what is too old; a failure is an operation that is seen."""
+        try:
+            path, manifest = back_up(self._server, self._desk, self._folder, now=now)
+            gone = forget_old(self._folder, self._desk, keep=self._settings.keep)
+        except (OperatorError, psycopg.Error) as failed:
+            self._failed_at = now
+            said = f"FAILED: {' '.join(str(failed).split())}"
+        else:
+            self._failed_at = None
+            rows = sum(manifest.rows.values())
+            said = f"{path.name}: {rows:,} rows, came back whole" + (
+                f"; {gone} older removed" if gone else ""
+            )
+        log.info("backup %s", said)
+        try:
+            self._note(said)
+        except psycopg.Error as away:
+            log.warning("the backup could not be noted: %s", away)
+
+    def _note(self, said: str) -> None:
+        conninfo = self._server.conninfo(self._server.desk_database(self._desk))
+        with psycopg.connect(conninfo, autocommit=True, connect_timeout=5) as connection:
+            taken(connection, OperationKind.BACKUP, Operator(name="the runtime"), said)
