@@ -19,7 +19,7 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from app.console.actions import Scope, bindings_for
-from app.console.commands import AgentCommand
+from app.console.commands import AgentCommand, Ask
 from app.console.layout import (
     MIN_HEIGHT,
     MIN_WIDTH,
@@ -36,8 +36,10 @@ from app.console.messages import (
     AgentTold,
     ExchangesAsked,
     HaltAsked,
+    PositionAsked,
     RefreshAsked,
     ReviewAsked,
+    TakeBackAsked,
     UndoAsked,
     WhyAsked,
 )
@@ -58,7 +60,7 @@ from app.console.widgets.lines import LineRow, LinesView
 from app.console.widgets.table import Table
 
 if TYPE_CHECKING:
-    from storage.snapshot import AgentRow
+    from storage.snapshot import AgentRow, PositionRow
 
 PANES = (WatchPane, ApprovalsPane, PositionsPane, RegimePane, QuotaPane, AgentsPane, LogPane, DetailPane)
 AGENT_KEYS = ("pause_agent", "run_agent")
@@ -426,6 +428,36 @@ class DeskScreen(Screen[None], inherit_bindings=False):
                     self.post_message(ExchangesAsked(row.id))
                     return
         self.notify(f"go to the approvals pane ({PaneId.APPROVALS.key}) and choose one", timeout=5)
+
+    def action_close_position(self) -> None:
+        if (row := self._chosen_position()) is not None:
+            self.post_message(PositionAsked(Ask.CLOSE, row))
+
+    def action_move_stop(self) -> None:
+        if (row := self._chosen_position()) is not None:
+            self.post_message(PositionAsked(Ask.STOP, row))
+
+    def action_take_back(self) -> None:
+        if (row := self._chosen_position()) is not None:
+            self.post_message(TakeBackAsked(row.symbol))
+
+    def action_flatten(self) -> None:
+        snapshot = self._view_of_app().state.snapshot
+        if snapshot is None or not snapshot.positions:
+            self.notify("nothing is held", timeout=3)
+            return
+        self.post_message(PositionAsked(Ask.FLATTEN, None))
+
+    def _chosen_position(self) -> PositionRow | None:
+        """The position under the cursor, also while its detail is in front; else say where it is."""
+        snapshot, chosen = self._view_of_app().state.snapshot, self.selection
+        in_front = self.front in (PaneId.POSITIONS, PaneId.DETAIL)
+        if snapshot is not None and in_front and chosen is not None and chosen.kind is PaneId.POSITIONS:
+            row = next((row for row in snapshot.positions if str(row.id) == chosen.key), None)
+            if row is not None:
+                return row
+        self.notify(f"go to the positions pane ({PaneId.POSITIONS.key}) and choose one", timeout=5)
+        return None
 
     def action_halt(self) -> None:
         self.post_message(HaltAsked())
