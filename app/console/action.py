@@ -17,6 +17,7 @@ class Scope(StrEnum):
     WHY = "In the funnel of an evening"
     EXCHANGE = "In the prompts and answers of a decision"
     HALT = "When halting a desk"
+    POSITION = "When selling by hand or moving a stop"
     QUIT = "When leaving a desk that keeps running"
 
 

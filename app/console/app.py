@@ -30,11 +30,13 @@ from app.console.messages import (
     HostProgressed,
     HostReady,
     HostRefused,
+    PositionAsked,
     RefreshAsked,
     ReviewAsked,
     SnapshotArrived,
     StopAsked,
     StopTaken,
+    TakeBackAsked,
     UndoAsked,
     VerdictTaken,
     WhyAsked,
@@ -49,6 +51,7 @@ from storage.plain import clean
 if TYPE_CHECKING:
     from uuid import UUID
 
+    from app.console.commands import Asked
     from app.console.screens.review import Verdict
     from storage.records import Operator
 
@@ -352,6 +355,22 @@ class ConsoleApp(App[None]):
     def _answered_halt(self, reason: str | None) -> None:
         if reason:
             self.commands.halt(reason)
+
+    @on(PositionAsked)
+    def position_asked(self, message: PositionAsked) -> None:
+        from app.console.screens.position import PositionScreen
+
+        if not isinstance(self.screen, PositionScreen):
+            screen = PositionScreen(message.ask, message.row, self.view, self.clock)
+            self.push_screen(screen, self._answered_position)
+
+    def _answered_position(self, asked: Asked | None) -> None:
+        if asked is not None:
+            self.commands.ask_of_position(asked)
+
+    @on(TakeBackAsked)
+    def take_back_asked(self, message: TakeBackAsked) -> None:
+        self.commands.take_back(message.symbol)
 
     @on(StopAsked)
     def stop_asked(self) -> None:

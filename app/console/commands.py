@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeVar
@@ -12,8 +13,10 @@ from textual.message import Message
 from app.console.feed import DeskPort, OpenDesk, first_line
 from app.console.messages import CommandTaken, ExchangesRead, StopTaken, VerdictTaken
 from app.console.state import LastVerdict
+from storage.plain import clean
 
 if TYPE_CHECKING:
+    from decimal import Decimal
     from uuid import UUID
 
     from app.console.screens.review import Verdict
@@ -29,6 +32,24 @@ class AgentCommand(StrEnum):
     PAUSE = "pause"
     RESUME = "resume"
     RUN_NOW = "run now"
+
+
+class Ask(StrEnum):
+    """What is asked; the values are how the log calls them."""
+
+    CLOSE = "close"
+    STOP = "move stop"
+    FLATTEN = "flatten"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What the operator asked of exactly what was shown."""
+
+    ask: Ask
+    symbol: str  # "" for all that is held
+    stop: Decimal | None = None
+    typed_id: str = ""
 
 
 class Commands:
@@ -67,6 +88,14 @@ class Commands:
     def halt(self, reason: str) -> None:
         """Stop all entries."""
         self._run(lambda: self._halt(reason))
+
+    def ask_of_position(self, asked: Asked) -> None:
+        """Have a position or everything sold, or a stop moved."""
+        self._run(lambda: self._ask_of_position(asked))
+
+    def take_back(self, symbol: str) -> None:
+        """Take back what was asked of a position."""
+        self._run(lambda: self._take_back(symbol))
 
     def stop(self) -> None:
         """Ask whatever leads and works for the desk to finish and leave."""
@@ -137,6 +166,23 @@ class Commands:
             return desk.halt(new_halt(reason, operator, datetime.now(UTC)))
 
         self._post(CommandTaken("halt", self._ask(tell, _command_refused)))
+
+    def _ask_of_position(self, asked: Asked) -> None:
+        def tell(desk: DeskPort, operator: Operator) -> CommandReceipt:
+            if asked.stop is not None:
+                return desk.move_stop(asked.symbol, asked.stop, typed_id=asked.typed_id, operator=operator)
+            if asked.symbol:
+                return desk.close_position(asked.symbol, "", operator=operator)
+            return desk.flatten("", operator=operator)
+
+        what = f"{asked.ask} {clean(asked.symbol)}".strip()
+        self._post(CommandTaken(what, self._ask(tell, _command_refused)))
+
+    def _take_back(self, symbol: str) -> None:
+        receipt = self._ask(
+            lambda desk, operator: desk.take_back(symbol, operator=operator), _command_refused
+        )
+        self._post(CommandTaken(f"take back {clean(symbol)}", receipt))
 
     def _stop(self) -> None:
         self._post(

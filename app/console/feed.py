@@ -12,6 +12,7 @@ from textual.message import Message
 from app.console.messages import DeskLost, SnapshotArrived
 
 if TYPE_CHECKING:
+    from decimal import Decimal
     from uuid import UUID
 
     from storage.exchanges import Exchange
@@ -56,6 +57,16 @@ class DeskPort(Protocol):
     def exchanges(self, approval_id: UUID) -> tuple[Exchange, ...]: ...
 
     def halt(self, asked: HaltRow) -> CommandReceipt: ...
+
+    def close_position(self, symbol: str, reason: str, *, operator: Operator) -> CommandReceipt: ...
+
+    def move_stop(
+        self, symbol: str, stop: Decimal, *, typed_id: str, operator: Operator
+    ) -> CommandReceipt: ...
+
+    def flatten(self, reason: str, *, operator: Operator) -> CommandReceipt: ...
+
+    def take_back(self, symbol: str, *, operator: Operator) -> CommandReceipt: ...
 
     def stop_runtimes(self, *, operator: Operator) -> CommandReceipt: ...
 

@@ -9,11 +9,11 @@ from textual.message import Message
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from app.console.commands import AgentCommand
+    from app.console.commands import AgentCommand, Ask
     from app.console.state import LastVerdict
     from storage.exchanges import Exchange
     from storage.records import AgentName, CommandReceipt
-    from storage.snapshot import DeskSnapshot
+    from storage.snapshot import DeskSnapshot, PositionRow
 
 
 class SnapshotArrived(Message):
@@ -98,6 +98,23 @@ class CommandTaken(Message):
 
 class HaltAsked(Message):
     """The operator wants all entries stopped."""
+
+
+class PositionAsked(Message):
+    """The operator wants a position sold, everything sold, or a stop moved; `row` None for everything."""
+
+    def __init__(self, ask: Ask, row: PositionRow | None) -> None:
+        super().__init__()
+        self.ask = ask
+        self.row = row
+
+
+class TakeBackAsked(Message):
+    """The operator takes back what was asked of a position."""
+
+    def __init__(self, symbol: str) -> None:
+        super().__init__()
+        self.symbol = symbol
 
 
 class StopAsked(Message):

@@ -153,4 +153,22 @@ IN_DIALOGS: tuple[Action, ...] = (
         scope=Scope.HALT,
         footer=2,
     ),
+    Action(
+        id="ask_now",
+        keys=("enter",),
+        shown="enter",
+        label="do it",
+        help="Ask for what was typed",
+        scope=Scope.POSITION,
+        footer=1,
+    ),
+    Action(
+        id="leave_be",
+        keys=("escape",),
+        shown="esc",
+        label="go back",
+        help="Change nothing",
+        scope=Scope.POSITION,
+        footer=2,
+    ),
 )

@@ -5,9 +5,10 @@ A request is a row until it is over, so a step that died begins again where the 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime
 
-from agents.brokers.port import Broker, BrokerFill
+from agents.brokers.port import Broker, BrokerFill, BrokerRefused
 from app.runtime.booking import leave
 from app.runtime.exits import Exit, send_exit
 from app.runtime.protection import protect_at
@@ -92,6 +93,9 @@ async def _send(step: Step, request: PositionRequest, row: Position) -> list[str
 
 async def _take_out(step: Step, row: Position) -> None:
     """The broker holds nothing of it and tells no sale: booked at the last close; the cash differs."""
+    if row.protected_by is not None:
+        with suppress(BrokerRefused):  # it has ended it by itself
+            await step.broker.cancel(row.protected_by)
     name = f"adopted-{row.id}"
     fill = BrokerFill(
         id=name,

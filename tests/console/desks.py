@@ -571,6 +571,18 @@ class FakeDesk:
     def halt(self, asked: HaltRow) -> CommandReceipt:
         return self._told("halt", asked.reason)
 
+    def close_position(self, symbol: str, reason: str, *, operator: Operator) -> CommandReceipt:
+        return self._told("close", symbol)
+
+    def move_stop(self, symbol: str, stop: Decimal, *, typed_id: str, operator: Operator) -> CommandReceipt:
+        return self._told(f"stop {stop} {typed_id}".strip(), symbol)
+
+    def flatten(self, reason: str, *, operator: Operator) -> CommandReceipt:
+        return self._told("flatten", "")
+
+    def take_back(self, symbol: str, *, operator: Operator) -> CommandReceipt:
+        return self._told("take back", symbol)
+
     def stop_runtimes(self, *, operator: Operator) -> CommandReceipt:
         self.answers.wait(10)
         return self._told("stop", "")

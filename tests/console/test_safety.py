@@ -18,6 +18,7 @@ from app.console.screens.desk import DeskScreen
 from app.console.screens.exchange import ExchangeScreen
 from app.console.screens.halt import HaltScreen
 from app.console.screens.help import HelpScreen, help_lines
+from app.console.screens.position import PositionScreen
 from app.console.screens.quit import QuitScreen
 from app.console.screens.review import ReviewScreen
 from app.console.screens.why import WhyScreen
@@ -47,6 +48,7 @@ OWNERS: dict[Scope, type[DOMNode]] = {
     Scope.EXCHANGE: ExchangeScreen,
     Scope.QUIT: QuitScreen,
     Scope.HALT: HaltScreen,
+    Scope.POSITION: PositionScreen,
 }
 NEVER_IMPORTED = {
     "alembic",
@@ -123,6 +125,7 @@ def test_no_key_means_two_things_where_both_apply() -> None:
         (Scope.EXCHANGE,),
         (Scope.QUIT,),
         (Scope.HALT,),
+        (Scope.POSITION,),
     ):
         keys = [key for scope in scopes for action in actions_for(scope) for key in action.keys]
         assert len(keys) == len(set(keys))
