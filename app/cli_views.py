@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -46,6 +47,39 @@ def decisions(
 
     wanted = HistoryWanted(session=day_of(session), symbol=symbol, most=most, replay=replay, words=words)
     print_history(desk, wanted, as_object=as_json)
+
+
+@views.command()
+@one_line
+def digest(
+    desk: MainDeskOption = None,
+    session: Annotated[
+        datetime | None, typer.Option("--session", formats=["%Y-%m-%d"], help="The day, else the last.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Tell the day as the desk summed it up at 18:45 New York."""
+    from app.commands.digest import print_digest
+
+    print_digest(desk, day_of(session), as_object=as_json)
+
+
+@views.command()
+@one_line
+def report(
+    desk: MainDeskOption = None,
+    week: Annotated[
+        datetime | None,
+        typer.Option("--week", formats=["%Y-%m-%d"], help="Any day of the week, else the last settled."),
+    ] = None,
+    to: Annotated[
+        Path | None, typer.Option("--to", help="The file, else one in the folder `reports` of QUORUM_HOME.")
+    ] = None,
+) -> None:
+    """Write a week of the desk as one HTML file and print its path."""
+    from app.commands.digest import make_report
+
+    make_report(desk, day_of(week), to)
 
 
 @views.command()

@@ -87,6 +87,7 @@ def desk_parts(settings: Settings, kind: DeskKind, models: Models | None = None)
         consensus=settings.consensus,
         spend_limits=settings.llm.budget.limits,
         models=models,
+        home=settings.home,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
+from pathlib import Path
 from typing import Protocol
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -55,6 +56,7 @@ class DeskParts:
     consensus: ConsensusRules
     spend_limits: SpendLimits
     models: Models | None  # None: the desk asks no model, as on HISTORY
+    home: Path  # where the desk keeps what is no row: its weekly reports
 
     def parameters(self) -> Json:
         """What a parameter version keeps of them beside limits, costs and screen."""
