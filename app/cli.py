@@ -24,7 +24,7 @@ from app.cli_options import (
 from app.cli_safety import audit, safety
 from app.cli_trading import trading
 from app.cli_vendor import fmp, vendor, watch
-from app.cli_views import views
+from app.cli_views import history, views
 from storage.records import VerdictMode
 
 # The one public name of typer's family of usage errors; its base also covers unknown commands and options.
@@ -40,7 +40,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-history = typer.Typer(help="History packs: folders of real market data to replay.", no_args_is_help=True)
 desks = typer.Typer(help="The desks on this machine: each is one database.", no_args_is_help=True)
 db = typer.Typer(help="The database schema.", no_args_is_help=True)
 agents = typer.Typer(help="The agents of a desk: how each stands; pause, resume, run now.")

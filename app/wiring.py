@@ -89,6 +89,7 @@ def desk_parts(settings: Settings, kind: DeskKind, models: Models | None = None)
         spend_limits=settings.llm.budget.limits,
         broker=paper_broker,
         models=models,
+        home=settings.home,
     )
 
 

@@ -16,8 +16,9 @@ import psycopg
 from storage import control, policies, positions_control, reconciliation, vendor_control, verdicts, watchlist
 from storage.absence import come_back, leave
 from storage.evening import Evening, read_evening
-from storage.exchanges import Exchange, read_exchange, read_exchanges
+from storage.exchanges import Exchange, read_decision_exchanges, read_exchange, read_exchanges
 from storage.halt import halt, lift
+from storage.history import Past, read_past
 from storage.policies import PolicyDraft, PolicyRow
 from storage.quota_query import read_entitlements, read_quota_use
 from storage.quota_snapshot import EntitlementRow, QuotaUse
@@ -63,6 +64,14 @@ class Desk:
     def exchanges(self, approval_id: UUID) -> tuple[Exchange, ...]:
         """The calls to models behind an approval, word for word."""
         return read_exchanges(self._connected(), approval_id)
+
+    def past(self, session: date | None = None, needle: str = "") -> Past:
+        """An evening's decisions, of the last without a session, and the evenings beside it."""
+        return read_past(self._connected(), session, needle)
+
+    def words(self, deliberation_id: UUID) -> tuple[Exchange, ...]:
+        """The calls to models behind a decision, word for word."""
+        return read_decision_exchanges(self._connected(), deliberation_id)
 
     def wait(self, timeout_s: float) -> bool:
         """Until something changes: True then, False after `timeout_s` seconds."""

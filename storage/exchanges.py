@@ -51,6 +51,11 @@ def read_exchanges(connection: Connection, approval_id: UUID) -> tuple[Exchange,
     return fetch_all(connection, Exchange, _EXCHANGE + _OF_APPROVAL, [approval_id])
 
 
+def read_decision_exchanges(connection: Connection, deliberation_id: UUID) -> tuple[Exchange, ...]:
+    """The calls that answered the votes of a deliberation, whether a proposal came of it or not."""
+    return fetch_all(connection, Exchange, _EXCHANGE + _OF_DECISION, [deliberation_id])
+
+
 def _parts(body: Mapping[str, object]) -> Iterator[tuple[str, str]]:
     yield from _texts("system", body.get("system"))
     messages = body.get("messages")
@@ -79,5 +84,11 @@ _OF_APPROVAL = """
       join votes v on v.interaction_id = i.id
       join approvals a on a.deliberation_id = v.deliberation_id
      where a.id = %s
+     order by v.veto_only, array_position(array['research', 'news', 'strategy', 'risk'], v.agent_name::text)
+"""
+
+_OF_DECISION = """
+      join votes v on v.interaction_id = i.id
+     where v.deliberation_id = %s
      order by v.veto_only, array_position(array['research', 'news', 'strategy', 'risk'], v.agent_name::text)
 """

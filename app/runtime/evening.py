@@ -18,6 +18,7 @@ from agents.trading.afterwards import Span, ended, outcomes_after
 from agents.trading.policy import Policy
 from agents.trading.screener import ALL_SETUPS, Screened
 from app.runtime.book import book_tonight, facts_tonight
+from app.runtime.digest import as_rows, sections, use_told
 from app.runtime.evidence import Fact, trade_facts
 from app.runtime.halting import held_back
 from app.runtime.learnt import TradeCounts, pool_state, trade_counts
@@ -175,13 +176,22 @@ async def digest(step: Step) -> StepResult:
     found = tonight.funnel if tonight is not None and tonight.session == step.session else None
     policies, reckoned = await let_policies_act(step), await reckon_missed(step)
     drifted = [reading for reading in await drift_readings(step.memory, step.session) if reading.alarm]
-    said = [found.sentence if found else "Nothing was screened.", *(reading.note for reading in drifted)]
-    said += [f"{told}." for told in policies]
+    sentence = found.sentence if found else "Nothing was screened."
+    notes = [reading.note for reading in drifted] + [f"{told}." for told in policies]
+    use = await use_told(step)
+    told = sections(
+        await step.memory.day(step.session),
+        funnel=sentence,
+        warnings=notes,
+        quota=use.quota,
+        spend=use.spend,
+    )
     return StepResult(
-        " ".join(said),
+        " ".join([sentence, *notes]),
         {
             "policies": policies,
             "missed": reckoned,
+            "digest": as_rows(told),
             "funnel": rungs(found) if found else [],
             "drift": [{"agent": reading.agent, "p": reading.p_value} for reading in drifted],
         },

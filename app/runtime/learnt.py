@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 
 from agents.consensus import forecast
 from agents.pool import PoolRules, PoolState, Resolved, learn
 from agents.statistics import Tally, base_rate
 from app.runtime.step import Step
-from storage.memory import ResolvedArgument
+from storage.memory import AgentMemory, ResolvedArgument
 from storage.records import AgentName, Direction, SetupType
 
 MOST_OUTCOMES = 250  # the pool learns from the last so many; what is older says little of the agents of today
@@ -42,8 +43,13 @@ async def trade_counts(step: Step) -> TradeCounts:
 
 async def pool_state(step: Step) -> PoolState:
     """What the outcomes resolved before this step taught the pool."""
-    found = await step.memory.resolved(before=step.now, most=MOST_OUTCOMES)
-    return _learnt(tuple(_resolved(argument) for argument in found), step.parts.consensus.pool)
+    return await pool_before(step.memory, step.now, step.parts.consensus.pool)
+
+
+async def pool_before(memory: AgentMemory, moment: datetime, rules: PoolRules) -> PoolState:
+    """What the outcomes resolved before an instant taught the pool."""
+    found = await memory.resolved(before=moment, most=MOST_OUTCOMES)
+    return _learnt(tuple(_resolved(argument) for argument in found), rules)
 
 
 @lru_cache(maxsize=2)  # on most evenings nothing has resolved since the last

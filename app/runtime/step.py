@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 from functools import cached_property
+from pathlib import Path
 from typing import Protocol
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -64,6 +65,7 @@ class DeskParts:
     spend_limits: SpendLimits
     broker: BrokerOf
     models: Models | None  # None: the desk asks no model, as on HISTORY
+    home: Path  # where the desk keeps what is no row: its weekly reports
 
     def parameters(self) -> Json:
         """What a parameter version keeps of them beside limits, costs and screen."""

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import func, select
 
+from storage.digest import Day, day_of, day_query
 from storage.evening import Evening, evening_of, evening_query
 from storage.memory.part import Part
 from storage.models import Approval, Deliberation, Position, TradeOutcome, Vote
@@ -63,6 +64,12 @@ class ArgumentMemory(Part):
         query, parameters = evening_query(session)
         row = (await connection.exec_driver_sql(query, parameters)).one_or_none()
         return None if row is None else evening_of(row.session, row.figures, row.selected, row.argued)
+
+    async def day(self, session: date) -> Day:
+        """What a session came to, as its digest tells it."""
+        connection = await self._session.connection()
+        row = (await connection.exec_driver_sql(*day_query(session))).one()
+        return day_of(session, row.day)
 
     async def answers(self, upto: date, sessions: int) -> dict[AgentName, list[dict[str, int]]]:
         """How often each agent gave each answer on its last evenings, oldest first."""
