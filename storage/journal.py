@@ -5,13 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date, datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage.events import Topic, notify
-from storage.models import DeskRow, ParameterVersion, Run
+from storage.models import DeskRow, ParameterVersion, Run, StrategyAdjustment
 from storage.models.base import Json
-from storage.records import DeskState, RunState, Slot
+from storage.records import (
+    AdjustmentKind,
+    AdjustmentStatus,
+    DeskState,
+    RunState,
+    Slot,
+    VersionSource,
+)
+from storage.versions import LOCK
 
 
 class Journal:
@@ -64,24 +72,49 @@ class Journal:
     async def parameters_in_force(
         self, *, parameters: Json, limits: Json, costs: Json, screen: Json, reason: str, now: datetime
     ) -> int:
-        """The version that holds these values: the newest if it equals them, else a new one."""
-        newest = (
-            await self._session.scalars(
-                select(ParameterVersion).order_by(ParameterVersion.version.desc()).limit(1)
-            )
-        ).one_or_none()
+        """The version in force once the settings hold these values.
+
+        What the loop put in force wins over settings that are as they were; settings that changed win whole,
+        and changes in force until then are rolled back.
+        """
+        await self._session.execute(select(func.pg_advisory_xact_lock(LOCK)))
+        newest = await self._newest(ParameterVersion.version > 0)
+        told = await self._newest(ParameterVersion.source == VersionSource.SETTINGS)
         wanted: Mapping[str, Json] = {
             "parameters": parameters,
             "limits": limits,
             "costs": costs,
             "screen": screen,
         }
-        if newest is not None and all(getattr(newest, name) == value for name, value in wanted.items()):
+        if newest and told and all(getattr(told, name) == value for name, value in wanted.items()):
             return newest.version
         version = newest.version + 1 if newest else 1
-        self._session.add(ParameterVersion(version=version, reason=reason, created_at=now, **wanted))
+        self._session.add(
+            ParameterVersion(
+                version=version, reason=reason, source=VersionSource.SETTINGS, created_at=now, **wanted
+            )
+        )
         await self._session.flush()
+        await self._session.execute(
+            update(StrategyAdjustment)
+            .where(
+                StrategyAdjustment.status == AdjustmentStatus.APPLIED,
+                StrategyAdjustment.kind == AdjustmentKind.PARAMETER,
+            )
+            .values(
+                status=AdjustmentStatus.ROLLED_BACK,
+                rolled_back_at=func.clock_timestamp(),
+                rolled_back_by="the settings",
+                rolled_back_because=f"the settings changed: version {version}",
+            )
+        )
         return version
+
+    async def _newest(self, which: ColumnElement[bool]) -> ParameterVersion | None:
+        rows = await self._session.scalars(
+            select(ParameterVersion).where(which).order_by(ParameterVersion.version.desc()).limit(1)
+        )
+        return rows.one_or_none()
 
     async def newest_parameters(self) -> ParameterVersion:
         """The version in force."""

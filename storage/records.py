@@ -242,6 +242,32 @@ class AdjustmentRoute(StrEnum):
     AT_ONCE = "at_once"  # risky: needs its id typed
 
 
+class VersionSource(StrEnum):
+    """Who put a version of the parameters into force."""
+
+    SETTINGS = "settings"
+    LOOP = "loop"  # a change a human approved, or its way back
+
+
+class LoopStage(StrEnum):
+    """The stages of a night of learning, in their order; each is one transaction."""
+
+    MEASURE = "measure"
+    ANALYSE = "analyse"
+    PROPOSE = "propose"
+    EVIDENCE = "evidence"
+    STORE = "store"
+
+
+class ExperimentState(StrEnum):
+    """What became of a challenger in the shadow."""
+
+    RUNNING = "running"
+    PROMOTABLE = "promotable"
+    ROLLED_BACK = "rolled_back"
+    EXPIRED = "expired"
+
+
 class RunState(StrEnum):
     """QUEUED and RUNNING end in one of the other three; a replay knows only DONE."""
 

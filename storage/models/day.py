@@ -20,7 +20,17 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
 from storage.models.base import Base, Id, Instant, Json, Money, choice
-from storage.records import DeskKind, DeskState, Direction, Rung, RunState, Slot, VerdictMode, Volatility
+from storage.records import (
+    DeskKind,
+    DeskState,
+    Direction,
+    Rung,
+    RunState,
+    Slot,
+    VerdictMode,
+    VersionSource,
+    Volatility,
+)
 
 
 class DeskRow(Base):
@@ -63,6 +73,10 @@ class ParameterVersion(Base):
     costs: Mapped[Json]
     screen: Mapped[Json]
     reason: Mapped[str]
+    source: Mapped[VersionSource] = mapped_column(
+        choice(VersionSource, "source"), server_default=VersionSource.SETTINGS
+    )
+    adjustment_id: Mapped[UUID | None]  # the change a version of the loop puts in force or takes back
     created_at: Mapped[Instant]
 
 

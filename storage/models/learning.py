@@ -7,6 +7,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, DateTime, ForeignKey, Index, Numeric, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from storage.models.base import Base, Id, Instant, Json, Money, Score, Usd, choice
@@ -184,7 +185,11 @@ class StrategyAdjustment(Base):
     decision_reason: Mapped[str | None]
     effective_at: Mapped[dt.datetime | None] = mapped_column(DateTime(timezone=True))
     applied_version: Mapped[int | None] = mapped_column(ForeignKey("parameter_versions.version"))
+    applied_session: Mapped[dt.date | None]  # the desk's day it came into force on
     rolled_back_at: Mapped[dt.datetime | None] = mapped_column(DateTime(timezone=True))
+    rolled_back_by: Mapped[str | None]
+    rolled_back_because: Mapped[str | None]
+    measure: Mapped[Json | None] = mapped_column(JSONB)  # AdjustmentMeasure in full, with its intervals
     measured_at: Mapped[dt.datetime | None] = mapped_column(DateTime(timezone=True))
     created_at: Mapped[Instant]
 

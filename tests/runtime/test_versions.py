@@ -1,0 +1,141 @@
+"""A change comes into force as a version of its own, and one key takes it back."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from uuid import UUID
+
+import psycopg
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.runtime.founding import set_rules
+from storage.records import CommandReceipt, Operator, uuid7
+from storage.versions import apply_change, prompt_text, roll_back
+from tests.runtime.stage import ADA, Stage
+
+HOLD = "setups.oversold_bounce.max_hold"
+APPROVED = """
+    insert into strategy_adjustments (id, short_id, session, kind, family, parameter_name, old_value,
+        new_value, reasoning, expected_impact, confidence_score, proposed_by, status, outcome, evidence,
+        digest, route, typed_id, decided_digest, decided_by, decided_at, effective_at, created_at)
+    values (%s, %s, '2007-01-05', %s, %s, %s, %s, %s, '', '', 50, 'learning', 'approved', 'PENDING', '{}',
+        'd', %s, %s, 'd', 'ada', now(), now() + %s::interval, now())
+"""
+
+
+async def approved(
+    stage: Stage,
+    name: str,
+    old: str,
+    new: str,
+    *,
+    route: str = "at_once",
+    kind: str = "parameter",
+    after: str = "-1 s",
+) -> UUID:
+    own = uuid7()
+    short = f"CHG-{own.hex[-5:]}"
+    await stage.do(APPROVED, own, short, kind, name, name, old, new, route, short, after)
+    return own
+
+
+async def apply(stage: Stage, change: UUID) -> CommandReceipt:
+    def act() -> CommandReceipt:
+        with psycopg.connect(stage.conninfo) as connection:
+            return apply_change(connection, change)
+
+    return await asyncio.to_thread(act)
+
+
+async def back(stage: Stage, change: UUID, operator: Operator = ADA) -> CommandReceipt:
+    def act() -> CommandReceipt:
+        with psycopg.connect(stage.conninfo) as connection:
+            return roll_back(connection, change, operator=operator, reason="it lost")
+
+    return await asyncio.to_thread(act)
+
+
+async def in_force(stage: Stage, place: str) -> object:
+    rows = await stage.rows(f"select {place} from parameter_versions order by version desc limit 1")
+    return rows[0][0]
+
+
+BOUNCE_HOLD = "parameters #> '{setups,oversold_bounce,max_hold}'"
+
+
+async def test_a_change_is_a_version_and_its_way_back_leaves_later_ones_alone(stage: Stage) -> None:
+    first = await approved(stage, HOLD, "10", "12")
+    second = await approved(stage, "limits.heat", "0.06", "0.05")
+    assert (await apply(stage, first)).message.endswith("10 -> 12, in force as version 2")
+    assert (await apply(stage, second)).accepted
+    assert not (await apply(stage, first)).accepted
+    assert await in_force(stage, BOUNCE_HOLD) == 12
+    assert await in_force(stage, "limits -> 'heat'") == 0.05
+
+    assert (await back(stage, first)).accepted
+    assert not (await back(stage, first)).accepted
+    assert await in_force(stage, BOUNCE_HOLD) == 10
+    assert await in_force(stage, "limits -> 'heat'") == 0.05
+    versions = await stage.rows("select version, source, adjustment_id from parameter_versions order by 1")
+    assert versions == [(1, "settings", None), (2, "loop", first), (3, "loop", second), (4, "loop", first)]
+    told = await stage.rows("select status, rolled_back_by from strategy_adjustments order by created_at")
+    assert told == [("rolled_back", "ada"), ("applied", None)]
+    assert len(await stage.rows("select 1 from operations where kind = 'proposal'")) == 3
+
+
+async def test_nothing_takes_effect_early_or_from_another_value_than_was_shown(stage: Stage) -> None:
+    early = await approved(stage, "limits.heat", "0.06", "0.05", after="1 hour")
+    stale = await approved(stage, HOLD, "8", "12")
+    assert not (await apply(stage, early)).accepted
+    assert "refused: it starts from 8, in force is 10" in (await apply(stage, stale)).message
+    assert await stage.rows("select status from strategy_adjustments order by parameter_name") == [
+        ("approved",),
+        ("refused",),
+    ]
+    assert await stage.rows("select count(*) from parameter_versions") == [(1,)]
+
+
+async def test_a_change_sent_into_the_shadow_changes_no_version(stage: Stage) -> None:
+    change = await approved(stage, HOLD, "10", "12", route="shadow")
+    assert (await apply(stage, change)).accepted
+    assert await stage.rows("select status from strategy_adjustments") == [("shadow",)]
+    assert await stage.rows("select count(*) from parameter_versions") == [(1,)]
+    assert (await back(stage, change)).accepted
+    assert await stage.rows("select count(*) from parameter_versions") == [(1,)]
+
+
+async def test_a_change_outlives_the_same_settings_and_yields_to_others(stage: Stage) -> None:
+    change = await approved(stage, HOLD, "10", "12")
+    await apply(stage, change)
+
+    async def lead(**settings: object) -> int:
+        parts = replace(stage.bench.parts, **settings)  # type: ignore[arg-type]
+        async with AsyncSession(stage.engine) as database, database.begin():
+            return await set_rules(database, parts, stage.clock.now())
+
+    assert await lead() == 2
+    screen = stage.bench.parts.screen.model_copy(update={"max_selected": 7})
+    assert await lead(screen=screen) == 3
+    assert await in_force(stage, BOUNCE_HOLD) == 10
+    assert await stage.rows("select status, rolled_back_by from strategy_adjustments") == [
+        ("rolled_back", "the settings")
+    ]
+    assert await lead(screen=screen) == 3
+
+
+async def test_a_prompt_is_crowned_and_the_words_before_come_back(stage: Stage) -> None:
+    old, new = prompt_text("You are calm.", "Say."), prompt_text("You are bold.", "Say it.")
+    await stage.do(
+        "insert into agent_prompts (id, agent_name, prompt_version, prompt_template, system_message, active,"
+        " created_at) values (gen_random_uuid(), 'news', 1, 'Say.', 'You are calm.', true, now())"
+    )
+    change = await approved(stage, "news", old, new, kind="prompt")
+    assert (await apply(stage, change)).message.endswith("the prompt of news is version 2 now")
+    assert (await back(stage, change)).accepted
+    prompts = "select prompt_version, system_message, active from agent_prompts where agent_name = 'news'"
+    assert await stage.rows(f"{prompts} order by 1") == [
+        (1, "You are calm.", False),
+        (2, "You are bold.", False),
+        (3, "You are calm.", True),
+    ]
