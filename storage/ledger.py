@@ -15,7 +15,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from storage.broker_records import DifferenceKind, DifferenceState, RequestState, RequestVerb
+from storage.broker_records import DifferenceState, RequestState
 from storage.models import (
     Approval,
     CashEvent,
@@ -120,27 +120,19 @@ class Ledger:
         )
         return frozenset(found for found in rows if found is not None)
 
-    async def open_differences(self) -> Sequence[Difference]:
-        """On what book and broker do not agree, and nobody has said why."""
-        rows = await self._session.scalars(select(Difference).where(Difference.state == DifferenceState.OPEN))
+    async def standing_differences(self) -> Sequence[Difference]:
+        """On what book and broker do not agree: unexplained, or ignored by a human."""
+        rows = await self._session.scalars(
+            select(Difference).where(Difference.state.in_((DifferenceState.OPEN, DifferenceState.IGNORED)))
+        )
         return rows.all()
 
-    async def ignored_differences(self) -> frozenset[tuple[DifferenceKind, str, str]]:
-        """Kind, subject and gap of what a human has explained."""
-        rows = await self._session.execute(
-            select(Difference.kind, Difference.subject, Difference.gap).where(
-                Difference.state == DifferenceState.IGNORED
-            )
-        )
-        return frozenset((row[0], row[1], row[2]) for row in rows)
-
-    async def requests(self, *verbs: RequestVerb) -> Sequence[tuple[PositionRequest, Position]]:
+    async def requests(self) -> Sequence[tuple[PositionRequest, Position]]:
         """What humans ask of positions and is not over, oldest first; locked until the transaction ends."""
         rows = await self._session.execute(
             select(PositionRequest, Position)
             .join(Position, Position.id == PositionRequest.position_id)
             .where(
-                PositionRequest.verb.in_(verbs),
                 PositionRequest.state.in_((RequestState.WAITING, RequestState.SENT)),
             )
             .order_by(PositionRequest.asked_at, PositionRequest.id)

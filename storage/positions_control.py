@@ -25,8 +25,9 @@ _POSITION = """
      where p.state = 'open'
 """
 _ASK = """
-    insert into position_requests (id, position_id, verb, stop, asked_by, asked_from, reason, asked_at, state)
-    values (%s, %s, %s, %s, %s, %s, %s, clock_timestamp(), 'waiting')
+    insert into position_requests (id, position_id, verb, stop, looser, asked_by, asked_from, reason,
+                                   asked_at, state)
+    values (%s, %s, %s, %s, %s, %s, %s, %s, clock_timestamp(), 'waiting')
         on conflict (position_id, verb) where state in ('waiting', 'sent') do nothing
 """
 _TAKE_BACK = """
@@ -107,9 +108,10 @@ def move_stop(
                 where position_id = %s and verb = 'stop' and state = 'waiting'""",
             [held.id],
         )
-        _ask(connection, held.id, RequestVerb.STOP, price, "", operator)
+        looser = loosens(price, held.stop)
+        _ask(connection, held.id, RequestVerb.STOP, price, "", operator, looser=looser)
         said = f"{held.symbol}: stop from {held.stop:.2f} to {price:.2f}"
-        if price < held.stop:
+        if looser:
             said += f", looser: {(held.stop - price) * held.shares:.2f} dollars more at risk"
         return taken(connection, OperationKind.STOP_MOVED, operator, said)
 
@@ -169,8 +171,10 @@ def _ask(
     stop: Decimal | None,
     reason: str,
     operator: Operator,
+    *,
+    looser: bool = False,
 ) -> bool:
-    values = [uuid7(), position_id, verb, stop, operator.name, operator.origin, reason]
+    values = [uuid7(), position_id, verb, stop, looser, operator.name, operator.origin, reason]
     return connection.execute(_ASK, values).rowcount == 1
 
 

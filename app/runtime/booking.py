@@ -22,7 +22,7 @@ from storage.broker_records import BrokerOrderState, Leg
 from storage.models import Approval, Order, Position
 from storage.records import ExitReason, OrderSide, OrderState, PositionState, to_cents, to_price
 
-LOOK_BACK = timedelta(days=10)  # fills older than this are for the reconciliation
+LOOK_BACK = timedelta(days=10)  # every session looks: what is older has been looked at
 
 
 @dataclass

@@ -54,7 +54,7 @@ class Lookout:
             told = await self._report(step)
             try:
                 told += await _withdraw_what_is_held_back(step)
-                told += await move_stops(step.ledger, step.broker, step.wall_now)
+                told += await move_stops(await step.ledger.requests(), step.broker, step.wall_now)
                 told += await watch(step)
             except BrokerError as silence:
                 told += await _alarms(step, str(silence))

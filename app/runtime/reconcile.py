@@ -7,17 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from decimal import Decimal
 
 from agents.brokers.port import BrokerFill
-from app.runtime.booking import why_odd
+from app.runtime.booking import LOOK_BACK, why_odd
 from app.runtime.step import Step
 from storage.broker_records import BrokerOrderState, DifferenceKind, DifferenceState
 from storage.models import Difference, Operation, Position
 from storage.records import OperationKind, OrderSide, to_cents, uuid7
-
-LOOK_BACK = timedelta(days=60)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,8 +52,9 @@ async def reconcile(step: Step) -> Compared:
     found = await differences(step)
     standing: list[str] = []
     fresh: list[str] = []
-    rows = {(row.kind, row.subject): row for row in await step.ledger.open_differences()}
-    ignored = await step.ledger.ignored_differences()
+    known = await step.ledger.standing_differences()
+    rows = {(row.kind, row.subject): row for row in known if row.state is DifferenceState.OPEN}
+    ignored = {(row.kind, row.subject, row.gap) for row in known if row.state is DifferenceState.IGNORED}
     for one in found:
         if (one.kind, one.subject, one.gap) in ignored:
             continue

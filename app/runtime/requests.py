@@ -5,8 +5,10 @@ A request is a row until it is over, so a step that died begins again where the 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
+from decimal import Decimal
 
 from agents.brokers.port import Broker, BrokerFill, BrokerRefused
 from app.runtime.booking import leave
@@ -14,16 +16,16 @@ from app.runtime.exits import Exit, send_exit
 from app.runtime.protection import protect_at
 from app.runtime.step import Step
 from storage.broker_records import Leg, OrderKind, RequestState, RequestVerb
-from storage.ledger import Ledger
 from storage.models import Position, PositionRequest
 from storage.records import ExitReason, OrderSide, PositionState, Slot
 
 
 async def carry_out(step: Step) -> list[str]:
     """Do what can be done of it by now; each in a few words."""
-    told = await move_stops(step.ledger, step.broker, step.wall_now)
-    for request, row in await step.ledger.requests(RequestVerb.CLOSE):
-        if not _is_over(request, row, step.wall_now):
+    asked = await step.ledger.requests()
+    told = await move_stops(asked, step.broker, step.wall_now)
+    for request, row in asked:
+        if request.verb is RequestVerb.CLOSE and not _is_over(request, row, step.wall_now):
             told += await _send(step, request, row)
     return told
 
@@ -31,8 +33,8 @@ async def carry_out(step: Step) -> list[str]:
 async def take_out_of_book(step: Step) -> list[str]:
     """Close what a human has adopted the end of; each in a few words. Before the two books are compared."""
     told = []
-    for request, row in await step.ledger.requests(RequestVerb.ADOPT):
-        if not _is_over(request, row, step.wall_now):
+    for request, row in await step.ledger.requests():
+        if request.verb is RequestVerb.ADOPT and not _is_over(request, row, step.wall_now):
             await _take_out(step, row)
             told.append(f"{row.symbol} taken out of the book: the broker holds none")
             _is_over(request, row, step.wall_now)
@@ -41,32 +43,41 @@ async def take_out_of_book(step: Step) -> list[str]:
 
 async def see_to_the_ended(step: Step) -> None:
     """Requests whose position is sold are over."""
-    for request, row in await step.ledger.requests(*RequestVerb):
+    for request, row in await step.ledger.requests():
         _is_over(request, row, step.wall_now)
 
 
-async def move_stops(ledger: Ledger, broker: Broker, now: datetime) -> list[str]:
+async def move_stops(
+    asked: Sequence[tuple[PositionRequest, Position]], broker: Broker, now: datetime
+) -> list[str]:
     """Move the stops that humans asked to have moved, here and at the broker; `now` is the wall's clock."""
     told = []
-    for request, row in await ledger.requests(RequestVerb.STOP):
-        if _is_over(request, row, now):
+    for request, row in asked:
+        if request.verb is not RequestVerb.STOP or _is_over(request, row, now):
             continue
         assert request.stop is not None  # a CHECK of the table
-        if not row.initial_stop <= request.stop < row.target:
-            # Since it was asked a split has moved the prices, or something else has.
-            _end(request, RequestState.REFUSED, f"{request.stop} is no stop of {row.symbol} any more", now)
-            told.append(f"{row.symbol} stop not moved: {request.note}")
+        if why := _no_stop_any_more(request, row, request.stop):
+            _end(request, RequestState.REFUSED, why, now)
+            told.append(f"{row.symbol} stop not moved: {why}")
             continue
         row.stop = request.stop
         moved = row.stop > row.initial_stop
         row.stop_reason = ExitReason.TRAILING_STOP if moved else ExitReason.STOP_LOSS
-        why = await protect_at(broker, row, now)
-        said = f"{row.symbol} stop {row.stop}, by {request.asked_by}" + (
-            f"; unprotected: {why}" if why else ""
-        )
+        unprotected = await protect_at(broker, row, now)
+        said = f"{row.symbol} stop {row.stop}, by {request.asked_by}"
+        said += f"; unprotected: {unprotected}" if unprotected else ""
         _end(request, RequestState.DONE, said, now)
         told.append(said)
     return told
+
+
+def _no_stop_any_more(request: PositionRequest, row: Position, stop: Decimal) -> str:
+    """Why a stop that could be asked for cannot be carried out by now, or nothing."""
+    if not row.initial_stop <= stop < row.target:
+        return f"{stop} is no stop of it any more: an action has moved its prices"
+    if stop <= row.stop and not request.looser:
+        return f"it is at {row.stop} by now, and only a looser one may lower it"
+    return ""
 
 
 async def _send(step: Step, request: PositionRequest, row: Position) -> list[str]:

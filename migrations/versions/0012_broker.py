@@ -224,6 +224,7 @@ def _requests() -> None:
         sa.Column("position_id", sa.Uuid(), nullable=False),
         sa.Column("verb", sa.String(24), nullable=False),
         sa.Column("stop", PRICE, nullable=True),
+        sa.Column("looser", sa.Boolean(), server_default="false", nullable=False),
         *(sa.Column(name, sa.String(), nullable=False) for name in ("asked_by", "asked_from", "reason")),
         sa.Column("asked_at", MOMENT, nullable=False),
         sa.Column("state", sa.String(24), nullable=False),

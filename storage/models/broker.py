@@ -153,6 +153,7 @@ class PositionRequest(Base):
     position_id: Mapped[UUID] = mapped_column(ForeignKey("positions.id"))
     verb: Mapped[RequestVerb] = mapped_column(choice(RequestVerb, "verb"))
     stop: Mapped[Price | None]
+    looser: Mapped[bool] = mapped_column(server_default="false")  # its id was typed: it may lower the stop
     asked_by: Mapped[str]
     asked_from: Mapped[str]
     reason: Mapped[str]
