@@ -11,7 +11,7 @@ import typer
 from app.cli_ask import asking
 from app.cli_inbox import approvals, inbox, policy
 from app.cli_memory import memory
-from app.cli_ops import notify, ops
+from app.cli_ops import ops
 from app.cli_options import (
     REFUSED,
     FromOption,
@@ -55,7 +55,6 @@ app.add_typer(inbox)
 app.add_typer(approvals, name="approvals")
 app.add_typer(policy, name="policy")
 app.add_typer(ops)
-app.add_typer(notify, name="notify")
 app.add_typer(safety)
 app.add_typer(views)
 app.add_typer(audit, name="audit")

@@ -7,10 +7,9 @@ from typing import Annotated
 
 import typer
 
-from app.cli_options import JsonOption, MainDeskOption, MostOption, one_line
+from app.cli_options import JsonOption, MainDeskOption, one_line
 
 ops = typer.Typer(no_args_is_help=True)
-notify = typer.Typer(help="Notices outside the console: try them, list them.", no_args_is_help=True)
 
 
 @ops.command()
@@ -47,21 +46,3 @@ def restore(
     from app.commands.backup import restore_backup
 
     restore_backup(file, desk)
-
-
-@notify.command("test")
-@one_line
-def notify_test() -> None:
-    """Send one notice to every address of the settings."""
-    from app.commands.notify import try_addresses
-
-    try_addresses()
-
-
-@notify.command("list")
-@one_line
-def notify_list(desk: MainDeskOption = None, most: MostOption = 30, as_json: JsonOption = False) -> None:
-    """List what was told outside the console, latest first."""
-    from app.commands.notify import print_notices
-
-    print_notices(desk, most, as_object=as_json)

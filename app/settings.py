@@ -31,7 +31,6 @@ from agents.trading.screener import ScreenRules
 from agents.trading.setups import Setups
 from storage.backup import BackupSettings
 from storage.errors import OperatorError
-from storage.notices import NotifySettings
 
 ROOT = Path(__file__).resolve().parents[1]
 PREFIX = "QUORUM_"
@@ -151,7 +150,6 @@ class Settings(BaseSettings):
     llm: ModelSettings = ModelSettings()
     news: NewsConfig = NewsConfig()
     backup: BackupSettings = BackupSettings()
-    notify: NotifySettings = NotifySettings()
     rehearsal: RehearsalSettings = RehearsalSettings()
 
     @classmethod

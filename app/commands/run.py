@@ -16,7 +16,6 @@ from app.runtime.guard import Guard
 from app.runtime.jobs import Executor
 from app.runtime.leader import check_clock
 from app.runtime.live import LiveDesk, find_live_desk, open_live_desk
-from app.runtime.notifying import Notifier
 from app.runtime.one_per_home import only_one, refuse_second
 from app.runtime.outage import through_outages
 from app.runtime.runtime import Runtime
@@ -72,7 +71,6 @@ async def _run(settings: Settings, server: Server, name: str) -> None:
             bench=partial(workbench, settings, desk, rehearsed, models, market),
             child=child_command(name),
             guard=Guard(desk.conninfo, settings.home, name),
-            notifier=Notifier(desk.conninfo, settings.notify),
             backup=NightlyBackup(server, name, settings.home, settings.backup),
         )
         telling = asyncio.create_task(tell_models(models.gateway if models else None))

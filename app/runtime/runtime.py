@@ -18,7 +18,6 @@ from app.runtime.jobs import Executor, Workbench
 from app.runtime.leader import Leader
 from app.runtime.live import LiveDesk
 from app.runtime.lookout import LOOK_S, Lookout, fence
-from app.runtime.notifying import Notifier
 from app.runtime.prompts import load_prompts
 from app.runtime.sources import Sources
 from app.runtime.step import DeskParts
@@ -47,12 +46,10 @@ class Runtime:
         child: Sequence[str],
         guard: Guard,
         backup: NightlyBackup,
-        notifier: Notifier,
     ) -> None:
         """`child`: the command that starts a worker for the compute queue, alive while its stdin is open."""
         self._guard = guard
         self._backup = backup
-        self._notifier = notifier
         self._server = server
         self._desk = desk
         self._parts = parts
@@ -104,16 +101,15 @@ class Runtime:
         keeping = asyncio.create_task(keep_time(term, dispatcher, self._desk.clock, also))
         guarding = asyncio.create_task(self._guard.keep())
         backing_up = asyncio.create_task(self._backup.keep())
-        notifying = asyncio.create_task(self._notifier.keep())
         wish = asyncio.create_task(leaving.wait())
         try:
             await asyncio.wait({keeping, wish}, return_when=asyncio.FIRST_COMPLETED)
             if keeping.done():
                 keeping.result()  # raises: keeping time never ends by itself
         finally:
-            for task in (wish, keeping, guarding, backing_up, notifying):
+            for task in (wish, keeping, guarding, backing_up):
                 task.cancel()
-            await asyncio.wait({keeping, guarding, backing_up, notifying})
+            await asyncio.wait({keeping, guarding, backing_up})
             await watching.dispose()
         # The clock stands: what was begun is finished, nothing new is queued.
         await self._let_helpers_rest()

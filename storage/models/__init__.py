@@ -42,7 +42,7 @@ from storage.models.loop import (
 )
 from storage.models.market import Bar, CorporateActionRow, Instrument, NewsRow, ScreenerResult, Watch
 from storage.models.notes import TradeNote
-from storage.models.runtime import AgentState, Leadership, NoticeRow, Operation, ScheduledSlot, Worker
+from storage.models.runtime import AgentState, Leadership, Operation, ScheduledSlot, Worker
 from storage.models.trading import (
     Approval,
     CashEvent,
@@ -96,7 +96,6 @@ __all__ = [
     "LlmInteraction",
     "LoopStageRow",
     "NewsRow",
-    "NoticeRow",
     "Operation",
     "Order",
     "PaperAction",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime
 
-from sqlalchemy import ARRAY, BigInteger, CheckConstraint, DateTime, Index, SmallInteger, String, text
+from sqlalchemy import ARRAY, BigInteger, CheckConstraint, DateTime, SmallInteger, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from storage.models.base import Base, Id, Instant, choice
@@ -69,31 +69,6 @@ class AgentState(Base):
     working_since: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     paused_by: Mapped[str | None]
     paused_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
-
-
-class NoticeRow(Base):
-    """Something to be told outside the console, once; `key` says what it is about and at which step."""
-
-    __tablename__ = "notices"
-    __table_args__ = (
-        Index(
-            "ix_notices_due_at",
-            "due_at",
-            postgresql_where=text("sent_at is null and given_up_at is null"),
-        ),
-    )
-
-    id: Mapped[Id]
-    key: Mapped[str] = mapped_column(unique=True)
-    urgent: Mapped[bool]
-    title: Mapped[str]
-    text: Mapped[str]
-    created_at: Mapped[Instant]
-    due_at: Mapped[Instant]  # the next attempt
-    attempts: Mapped[int] = mapped_column(server_default="0")
-    last_error: Mapped[str] = mapped_column(server_default="")
-    sent_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
-    given_up_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 
 
 class Operation(Base):
