@@ -16,6 +16,9 @@ class Scope(StrEnum):
     REVIEW = "In the review of an approval"
     WHY = "In the funnel of an evening"
     EXCHANGE = "In the prompts and answers of a decision"
+    HISTORY = "In the history of decisions"
+    READING = "On the equity and the digest"
+    NOTE = "When writing about a trade"
     HALT = "When halting a desk"
     QUIT = "When leaving a desk that keeps running"
 

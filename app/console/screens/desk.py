@@ -10,7 +10,8 @@ from app.console.actions import Scope, bindings_for
 from app.console.screens.desk_agents import TellingAgents
 from app.console.screens.desk_moving import Moving
 from app.console.screens.desk_opening import Opening
+from app.console.screens.desk_reading import Reading
 
 
-class DeskScreen(Moving, TellingAgents, Opening, inherit_bindings=False):
+class DeskScreen(Moving, TellingAgents, Opening, Reading, inherit_bindings=False):
     BINDINGS: ClassVar[list[BindingType]] = bindings_for(Scope.DESK)
