@@ -43,6 +43,14 @@ class RegimeResult:
     r: float  # summed, by the regime the trades were entered in
 
 
+@dataclass(frozen=True, kw_only=True)
+class Curve:
+    """The whole way of the account."""
+
+    points: tuple[CurvePoint, ...]  # oldest first
+    regimes: tuple[RegimeResult, ...]
+
+
 @dataclass(frozen=True)
 class _Close:
     session: date
@@ -64,8 +72,13 @@ class _Traded:
     r: float
 
 
-def read_curve(connection: Connection) -> tuple[CurvePoint, ...]:
-    """Every close of the desk, oldest first."""
+def read_curve(connection: Connection) -> Curve:
+    """Every close of the desk, and what it came to by market."""
+    points = _points(connection)
+    return Curve(points=points, regimes=_regime_results(connection, points))
+
+
+def _points(connection: Connection) -> tuple[CurvePoint, ...]:
     rows = fetch_all(connection, _Close, _CURVE)
     first = rows[0] if rows else None
     growth, points = 1.0, []
@@ -96,7 +109,7 @@ def read_curve(connection: Connection) -> tuple[CurvePoint, ...]:
     return tuple(points)
 
 
-def read_regime_results(connection: Connection, points: tuple[CurvePoint, ...]) -> tuple[RegimeResult, ...]:
+def _regime_results(connection: Connection, points: tuple[CurvePoint, ...]) -> tuple[RegimeResult, ...]:
     """By the direction each session was read as: a session's return is that of the market it closed in."""
     traded = {row.direction: row for row in fetch_all(connection, _Traded, _TRADED)}
     results = []

@@ -15,10 +15,13 @@ import psycopg
 
 from storage import control, policies, positions_control, reconciliation, vendor_control, verdicts, watchlist
 from storage.absence import come_back, leave
+from storage.curve import Curve, read_curve
+from storage.digest import StoredDigest, read_digest
 from storage.evening import Evening, read_evening
 from storage.exchanges import Exchange, read_decision_exchanges, read_exchange, read_exchanges
 from storage.halt import halt, lift
 from storage.history import Past, read_past
+from storage.notes import note_or_tags
 from storage.policies import PolicyDraft, PolicyRow
 from storage.quota_query import read_entitlements, read_quota_use
 from storage.quota_snapshot import EntitlementRow, QuotaUse
@@ -68,6 +71,18 @@ class Desk:
     def past(self, session: date | None = None, needle: str = "") -> Past:
         """An evening's decisions, of the last without a session, and the evenings beside it."""
         return read_past(self._connected(), session, needle)
+
+    def curve(self) -> Curve:
+        """The account close by close."""
+        return read_curve(self._connected())
+
+    def digest(self, session: date | None = None) -> StoredDigest | None:
+        """The digest of a session, of the last one without."""
+        return read_digest(self._connected(), session)
+
+    def note(self, position_id: UUID, text: str, *, operator: Operator) -> CommandReceipt:
+        """Keep a note on a trade; words that all begin with + or - are tags."""
+        return note_or_tags(self._connected(), position_id, text, operator)
 
     def words(self, deliberation_id: UUID) -> tuple[Exchange, ...]:
         """The calls to models behind a decision, word for word."""

@@ -132,6 +132,7 @@ class PastDecision:
     order_note: str
     fill: PastFill | None
     outcome: PastOutcome | None
+    position_id: UUID | None
     notes: tuple[NoteRow, ...]
     decided_at: datetime  # by the desk's clock
 
@@ -274,6 +275,7 @@ def read_decisions(
             order_note=row.order_note or "",
             fill=fills.get(row.position_id) if row.position_id else None,
             outcome=outcomes.get(row.position_id) if row.position_id else None,
+            position_id=row.position_id,
             notes=tuple(note for note in notes if note.position_id == row.position_id),
             decided_at=row.decided_at,
         )

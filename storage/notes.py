@@ -135,6 +135,21 @@ def change_tags(
         return taken(connection, OperationKind.NOTE, operator, f"{trade.words}: {done}")
 
 
+def note_or_tags(connection: Connection, position_id: UUID, text: str, operator: Operator) -> CommandReceipt:
+    """What was typed beside a trade: tags where every word begins with + or -, else a note."""
+    trade = find_trade(connection, str(position_id))
+    if trade is None:
+        return refused("there is no such trade on this desk")
+    words = text.split()
+    if not words or not all(word[0] in "+-" for word in words):
+        return write_note(connection, trade, text, operator)
+    try:
+        changes = parsed_tags(words)
+    except ValueError as wrong:
+        return refused(str(wrong))
+    return change_tags(connection, trade, changes, operator)
+
+
 def _add(connection: Connection, trade: TradeName, kind: NoteKind, text: str, operator: Operator) -> None:
     connection.execute(_ADD, [uuid7(), trade.id, kind, text, operator.name, operator.origin])
 

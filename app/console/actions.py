@@ -7,10 +7,15 @@ from textual.binding import Binding, BindingType
 from app.console.action import Action, Scope
 from app.console.registry import ON_THE_DESK
 from app.console.registry_dialogs import IN_DIALOGS
+from app.console.registry_reading import READING
 
 __all__ = ["REGISTRY", "Action", "Scope", "actions_for", "bindings_for", "footer_actions", "palette_actions"]
 
-REGISTRY: tuple[Action, ...] = (*ON_THE_DESK, *IN_DIALOGS)
+REGISTRY: tuple[Action, ...] = (*ON_THE_DESK, *READING, *IN_DIALOGS)
+
+
+# Taken before whatever has the focus sees the key: a list has its own use for home and end.
+FIRST = frozenset({"quit", "first_evening", "last_evening"})
 
 
 def actions_for(scope: Scope) -> tuple[Action, ...]:
@@ -29,7 +34,7 @@ def bindings_for(*scopes: Scope) -> list[BindingType]:
             key_display=action.shown,
             tooltip=action.help,
             id=f"{action.scope.name.lower()}.{action.id}.{key}",
-            priority=action.id == "quit",
+            priority=action.id in FIRST,
         )
         for scope in scopes
         for action in actions_for(scope)

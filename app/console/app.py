@@ -16,20 +16,23 @@ from textual.reactive import var
 
 from app.console.actions import Scope, bindings_for
 from app.console.clock import Clock, SystemClock
-from app.console.commands import Commands
 from app.console.feed import Feed, OpenDesk, open_storage_desk
 from app.console.glyphs import ASCII, Glyphs, glyphs_for_locale
 from app.console.messages import (
     AgentTold,
     CommandTaken,
     DeskLost,
+    DigestAsked,
+    EquityAsked,
     ExchangesAsked,
     ExchangesRead,
     HaltAsked,
+    HistoryAsked,
     HostDied,
     HostProgressed,
     HostReady,
     HostRefused,
+    NoteAsked,
     PositionAsked,
     RefreshAsked,
     ReviewAsked,
@@ -42,6 +45,7 @@ from app.console.messages import (
     WhyAsked,
 )
 from app.console.notes import after_stop, keeps_running, parting
+from app.console.readings import Readings
 from app.console.screens.desk import DeskScreen
 from app.console.state import ConsoleEvent, ConsoleState, HostHealth, Link, View
 from app.console.text import TONES
@@ -114,7 +118,7 @@ class ConsoleApp(App[None]):
         self.feed: Feed | None = None
         self.refusal = ""  # why the host could not work at all: the process says it when the screen is gone
         self._stop_answered: bool | None = None  # None: the desk was not asked to stop
-        self.commands = Commands(
+        self.commands = Readings(
             open_desk=open_desk,
             operator=operator,
             post=self.post_message,
@@ -264,6 +268,40 @@ class ConsoleApp(App[None]):
             self.notify(message.problem, severity="error", timeout=REFUSAL_S, markup=False)
         elif not isinstance(self.screen, ExchangeScreen):
             self.push_screen(ExchangeScreen(message.symbol, message.exchanges))
+
+    @on(HistoryAsked)
+    def history_asked(self) -> None:
+        from app.console.screens.history import HistoryScreen
+
+        if not isinstance(self.screen, HistoryScreen):
+            self.push_screen(HistoryScreen(self.view, self.commands))
+
+    @on(EquityAsked)
+    def equity_asked(self) -> None:
+        from app.console.screens.equity import EquityScreen
+
+        if not isinstance(self.screen, EquityScreen):
+            self.push_screen(EquityScreen(self.view, self.commands))
+
+    @on(DigestAsked)
+    def digest_asked(self) -> None:
+        from app.console.screens.digest import DigestScreen
+
+        if not isinstance(self.screen, DigestScreen):
+            self.push_screen(DigestScreen(self.commands))
+
+    @on(NoteAsked)
+    def note_asked(self, message: NoteAsked) -> None:
+        from app.console.screens.note import NoteScreen
+
+        if not isinstance(self.screen, NoteScreen):
+            self.push_screen(
+                NoteScreen(message.symbol), lambda words: self._noted(message.position_id, words)
+            )
+
+    def _noted(self, position_id: UUID, words: str | None) -> None:
+        if words:
+            self.commands.write_note(position_id, words)
 
     @on(UndoAsked)
     def undo_asked(self) -> None:

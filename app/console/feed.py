@@ -12,10 +12,14 @@ from textual.message import Message
 from app.console.messages import DeskLost, SnapshotArrived
 
 if TYPE_CHECKING:
+    from datetime import date
     from decimal import Decimal
     from uuid import UUID
 
+    from storage.curve import Curve
+    from storage.digest import StoredDigest
     from storage.exchanges import Exchange
+    from storage.history import Past
     from storage.records import AgentName, CommandReceipt, Operator, RejectReason, VerdictReceipt
     from storage.snapshot import DeskSnapshot
     from storage.standstill import HaltRow
@@ -55,6 +59,16 @@ class DeskPort(Protocol):
     def run_agent_now(self, agent: AgentName, *, operator: Operator) -> CommandReceipt: ...
 
     def exchanges(self, approval_id: UUID) -> tuple[Exchange, ...]: ...
+
+    def past(self, session: date | None = None, needle: str = "") -> Past: ...
+
+    def words(self, deliberation_id: UUID) -> tuple[Exchange, ...]: ...
+
+    def curve(self) -> Curve: ...
+
+    def digest(self, session: date | None = None) -> StoredDigest | None: ...
+
+    def note(self, position_id: UUID, text: str, *, operator: Operator) -> CommandReceipt: ...
 
     def halt(self, asked: HaltRow) -> CommandReceipt: ...
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from textual.message import Message
@@ -11,7 +12,10 @@ if TYPE_CHECKING:
 
     from app.console.commands import AgentCommand, Ask
     from app.console.state import LastVerdict
+    from storage.curve import Curve
+    from storage.digest import StoredDigest
     from storage.exchanges import Exchange
+    from storage.history import Past
     from storage.records import AgentName, CommandReceipt
     from storage.snapshot import DeskSnapshot, PositionRow
 
@@ -165,3 +169,88 @@ class UndoAsked(Message):
 
 class RefreshAsked(Message):
     """The operator wants the desk read again now."""
+
+
+class HistoryAsked(Message):
+    """The operator wants to go through the decisions."""
+
+
+class EquityAsked(Message):
+    """The operator wants to see what a dollar became."""
+
+
+class DigestAsked(Message):
+    """The operator wants to read the last digest."""
+
+
+class NoteAsked(Message):
+    """The operator wants to write about a trade."""
+
+    def __init__(self, position_id: UUID, symbol: str) -> None:
+        super().__init__()
+        self.position_id = position_id
+        self.symbol = symbol
+
+
+class PastRead(Message):
+    """An evening's decisions, or why they could not be read."""
+
+    def __init__(self, past: Past | None, needle: str, problem: str = "") -> None:
+        super().__init__()
+        self.past = past
+        self.needle = needle
+        self.problem = problem
+
+
+@dataclass(frozen=True, kw_only=True)
+class FindingRow:
+    """One step of a decision, then and now."""
+
+    part: str
+    then: str
+    now: str
+    sameness: str
+    note: str
+
+
+class ReplayRead(Message):
+    """A decision was decided again, or could not be."""
+
+    def __init__(
+        self, decision_id: UUID, sentence: str, findings: tuple[FindingRow, ...], problem: str = ""
+    ) -> None:
+        super().__init__()
+        self.decision_id = decision_id
+        self.sentence = sentence
+        self.findings = findings
+        self.problem = problem
+
+
+class CurveRead(Message):
+    """The account close by close, or why it could not be read."""
+
+    def __init__(self, curve: Curve | None, problem: str = "") -> None:
+        super().__init__()
+        self.curve = curve
+        self.problem = problem
+
+
+class BenchmarksRead(Message):
+    """What the same money could have bought: name, return as a fraction, what it assumes."""
+
+    def __init__(
+        self, rows: tuple[tuple[str, float, str], ...], unknown: tuple[str, ...], problem: str = ""
+    ) -> None:
+        super().__init__()
+        self.rows = rows
+        self.unknown = unknown
+        self.problem = problem
+
+
+class DigestRead(Message):
+    """The last digest, or why it could not be read."""
+
+    def __init__(self, digest: StoredDigest | None, problem: str = "") -> None:
+        super().__init__()
+        self.digest = digest
+        self.problem = problem

@@ -10,7 +10,7 @@ from uuid import UUID
 import psycopg
 
 from app.runtime.performance import Performance, read_performance
-from storage.curve import CurvePoint, RegimeResult, read_curve, read_regime_results
+from storage.curve import CurvePoint, RegimeResult, read_curve
 from storage.digest import read_digest
 from storage.notes import NoteRow, read_notes, tags_of
 from storage.records import DeskKind, ExitReason, NoteKind
@@ -143,7 +143,7 @@ def read_week(connection: Connection, day: date) -> Week:
     counts = fetch_one(connection, WeekCounts, _COUNTS, span)
     assert desk is not None and counts is not None  # of a desk that is founded
     curve = read_curve(connection)
-    closes = [point for point in curve if point.session <= span["last"]]
+    closes = [point for point in curve.points if point.session <= span["last"]]
     before = [point for point in closes if point.session < monday][-1:]
     rows = fetch_all(connection, _Trade, _TRADES, span)
     notes = read_notes(connection, [row.position_id for row in rows])
@@ -155,7 +155,7 @@ def read_week(connection: Connection, day: date) -> Week:
         curve=tuple(closes),
         closes=(*before, *(point for point in closes if point.session >= monday)),
         performance=read_performance(connection),
-        regimes=read_regime_results(connection, curve),
+        regimes=curve.regimes,
         trades=tuple(_trade(row, notes) for row in rows),
         held=fetch_all(connection, HeldPosition, _HELD),
         counts=counts,

@@ -8,7 +8,7 @@ from html import escape
 from app.runtime.weekly import HeldPosition, Week, WeekTrade
 from storage.plain import clean
 
-WIDTH, HEIGHT, EDGE = 760, 240, 44  # of the chart, in units of its own
+WIDTH, HEIGHT, EDGE = 760, 240, 52  # of the chart, in units of its own
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1b2733; --faint: #66758a; --line: #d7dee7; --card: #ffffff;
@@ -25,10 +25,10 @@ p { margin: .3rem 0; }
 .sub { color: var(--faint); margin-bottom: 1.4rem; }
 section { background: var(--card); border: 1px solid var(--line); border-radius: 8px;
   padding: 1rem 1.2rem; margin: 0 0 1rem; overflow-x: auto; }
-.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(120px, 1fr)); gap: .8rem; }
+.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(128px, 1fr)); gap: .8rem; }
 .figures div { border-left: 3px solid var(--line); padding-left: .7rem; }
-.figures b { display: block; font-size: 1.25rem; font-variant-numeric: tabular-nums; }
-.figures span, small, .none { color: var(--faint); }
+.figures b { display: block; font-size: 1.15rem; font-variant-numeric: tabular-nums; }
+.figures div > span, small, .none { color: var(--faint); }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th { text-align: left; font-weight: 600; color: var(--faint); }
 th, td { padding: .3rem .6rem .3rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
@@ -51,7 +51,7 @@ def render(week: Week) -> str:
         _section("The week", _figures(week)),
         _section("What a dollar became", _chart(week) + _legend(week)),
         _section("Trades closed", _trades(week.trades)),
-        _section("Positions held", _held(week.held)),
+        _section("Positions open now", _held(week.held)),
         _section("Decisions", _decisions(week)),
         _section("Since the first close", _benchmarks(week)),
         _section("By market", _regimes(week)),

@@ -10,9 +10,12 @@ from decimal import Decimal
 from math import sin
 from uuid import UUID
 
+from storage.curve import Curve
+from storage.digest import StoredDigest
 from storage.evening import ArguedRow, ConsensusRow, Evening
 from storage.exchanges import Exchange
 from storage.funnel import Deliberated, ScreenCounts, funnel
+from storage.history import Past, PastDecision, PastEvening
 from storage.records import (
     AgentName,
     ApprovalState,
@@ -508,6 +511,9 @@ class FakeDesk:
     away: str = ""  # why it raises, while it does
     refuses: str = ""
     said: tuple[Exchange, ...] = ()  # by models, about every approval
+    history: tuple[PastDecision, ...] = ()
+    way: Curve = Curve(points=(), regimes=())  # noqa: RUF009 - frozen
+    summed_up: StoredDigest | None = None
     asked: list[tuple[str, UUID, str, str]] = field(default_factory=list)
     told: list[tuple[str, str]] = field(default_factory=list)
     answers: threading.Event = field(default_factory=threading.Event)  # set unless a test holds a stop back
@@ -567,6 +573,32 @@ class FakeDesk:
         if self.away:
             raise ConnectionError(self.away)
         return self.said
+
+    def past(self, session: date | None = None, needle: str = "") -> Past:
+        there = self.history if not needle else tuple(one for one in self.history if one.matches(needle))
+        sessions = sorted({one.session for one in there})
+        shown = session if session in sessions else sessions[-1] if sessions else None
+        return Past(
+            evenings=tuple(
+                PastEvening(session=day, argued=1, proposed=1, approved=1, filled=1, r=None)
+                for day in sessions
+            ),
+            session=shown,
+            decisions=tuple(one for one in there if one.session == shown),
+            needle=needle,
+        )
+
+    def words(self, deliberation_id: UUID) -> tuple[Exchange, ...]:
+        return self.said
+
+    def curve(self) -> Curve:
+        return self.way
+
+    def digest(self, session: date | None = None) -> StoredDigest | None:
+        return self.summed_up
+
+    def note(self, position_id: UUID, text: str, *, operator: Operator) -> CommandReceipt:
+        return self._told("note", text)
 
     def halt(self, asked: HaltRow) -> CommandReceipt:
         return self._told("halt", asked.reason)

@@ -15,6 +15,7 @@ from app.console.actions import REGISTRY, Scope, actions_for, bindings_for, foot
 from app.console.app import ConsoleApp
 from app.console.host import ROOT
 from app.console.screens.desk import DeskScreen
+from app.console.screens.equity import EquityScreen
 from app.console.screens.exchange import ExchangeScreen
 from app.console.screens.halt import HaltScreen
 from app.console.screens.help import HelpScreen, help_lines
@@ -49,6 +50,9 @@ OWNERS: dict[Scope, type[DOMNode]] = {
     Scope.QUIT: QuitScreen,
     Scope.HALT: HaltScreen,
     Scope.POSITION: PositionScreen,
+    Scope.HISTORY: HistoryScreen,
+    Scope.READING: EquityScreen,
+    Scope.NOTE: NoteScreen,
 }
 NEVER_IMPORTED = {
     "alembic",

@@ -11,7 +11,8 @@ from app.console.screens.desk_agents import TellingAgents
 from app.console.screens.desk_moving import Moving
 from app.console.screens.desk_opening import Opening
 from app.console.screens.desk_positions import HoldingPositions
+from app.console.screens.desk_reading import Reading
 
 
-class DeskScreen(Moving, TellingAgents, HoldingPositions, Opening, inherit_bindings=False):
+class DeskScreen(Moving, TellingAgents, HoldingPositions, Opening, Reading, inherit_bindings=False):
     BINDINGS: ClassVar[list[BindingType]] = bindings_for(Scope.DESK)
