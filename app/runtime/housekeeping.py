@@ -1,4 +1,4 @@
-"""What the desk does at night: it forgets finished jobs and overtaken answers, and measures changes again."""
+"""What the desk does at night: it forgets finished jobs and overtaken answers."""
 
 from __future__ import annotations
 
@@ -7,41 +7,21 @@ from typing import cast
 
 import psycopg
 
-from agents.patterns import measured
 from app.runtime.step import Step, StepResult
 from storage.queue import forget_finished
-from storage.records import AdjustmentStatus
 from storage.vendor_cache import forget_overtaken
 
-MEASURED_FOR = timedelta(days=60)  # after a change, and as long before it
-MOST_CHANGES = 100
 OVERTAKEN = timedelta(days=7)  # after its time, an answer about one day serves nobody
 
 
 async def tidy_up(step: Step) -> StepResult:
-    """Forget what is done with, and say what applied changes have come to so far."""
+    """Forget what is done with."""
     pooled = await (await step.database.connection()).get_raw_connection()
     connection = cast("psycopg.AsyncConnection[object]", pooled.driver_connection)
     jobs = await forget_finished(connection)
     answers = await forget_overtaken(await step.database.connection(), step.now - OVERTAKEN)
-    changes = await _measure_changes(step)
     told = [
         f"{jobs} finished jobs forgotten",
         f"{answers} overtaken answers forgotten" if answers else "",
-        f"{changes} changes measured" if changes else "",
     ]
-    return StepResult(", ".join(filter(None, told)), {"jobs": jobs, "answers": answers, "measured": changes})
-
-
-async def _measure_changes(step: Step) -> int:
-    """Compare the trades and closes before and after each applied change, until its time is up."""
-    count = 0
-    for change in await step.memory.adjustments(status=AdjustmentStatus.APPLIED, most=MOST_CHANGES):
-        since = change.effective_at
-        if since is None or not since <= step.now <= since + MEASURED_FOR:
-            continue
-        before = await step.memory.span(since - MEASURED_FOR, since)
-        after = await step.memory.span(since, step.now)
-        await step.memory.store_adjustment_outcome(change.id, measured(before, after), now=step.now)
-        count += 1
-    return count
+    return StepResult(", ".join(filter(None, told)), {"jobs": jobs, "answers": answers})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 
-from app.runtime import actions, evening, housekeeping, looks, morning, settle
+from app.runtime import actions, evening, housekeeping, learn, looks, morning, settle
 from app.runtime.step import Step, StepResult
 from storage.records import Slot
 
@@ -22,6 +22,7 @@ STEPS: Mapping[Slot, Callable[[Step], Awaitable[StepResult]]] = {
     Slot.DELIBERATE: evening.deliberate,
     Slot.DIGEST: evening.digest,
     Slot.SETTLE_EVENING: settle.settle_evening,
+    Slot.LEARN: learn.learn,
     Slot.HOUSEKEEPING: housekeeping.tidy_up,
     Slot.SETTLE_MORNING: settle.settle_late,
 }
