@@ -17,6 +17,7 @@ from app.cli_options import (
     FromOption,
     JsonOption,
     MainDeskOption,
+    Switch,
     ToOption,
     day_of,
     one_line,
@@ -76,6 +77,9 @@ AskTimeoutOption = Annotated[
     ),
 ]
 AgentArgument = Annotated[str, typer.Argument(help="regime, research, news, strategy, risk or learning.")]
+LoopOption = Annotated[
+    Switch, typer.Option("--loop", help="Whether the nights of learning are run too: on or off.")
+]
 FreshOption = Annotated[bool, typer.Option("--fresh", help="Begin anew, dropping what the desk holds.")]
 
 
@@ -90,6 +94,7 @@ def replay(
     speed: SpeedOption = None,
     ask_timeout: AskTimeoutOption = 600.0,
     fresh: FreshOption = False,
+    loop: LoopOption = Switch.OFF,
     headless: Annotated[bool, typer.Option("--headless", help="Without the console.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="End with one JSON object.")] = False,
 ) -> None:
@@ -105,6 +110,7 @@ def replay(
         speed=speed,
         ask_timeout_s=ask_timeout,
         fresh=fresh,
+        loop=loop is Switch.ON,
     )
     if not headless:
         command.open_console(order)
@@ -123,6 +129,7 @@ def host(
     speed: SpeedOption = None,
     ask_timeout: AskTimeoutOption = 600.0,
     fresh: FreshOption = False,
+    loop: LoopOption = Switch.OFF,
 ) -> None:
     """Drive the desk a console shows, or see to it that a runtime does."""
     if history is None:
@@ -142,6 +149,7 @@ def host(
             speed=speed,
             ask_timeout_s=ask_timeout,
             fresh=fresh,
+            loop=loop is Switch.ON,
         )
     )
 

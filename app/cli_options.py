@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date, datetime
+from enum import StrEnum
 from functools import wraps
 from typing import Annotated, ParamSpec
 
 import typer
 
 from storage.errors import OperatorError
+
+
+class Switch(StrEnum):
+    """What an option that is on or off is told."""
+
+    ON = "on"
+    OFF = "off"
+
 
 P = ParamSpec("P")
 

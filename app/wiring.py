@@ -179,13 +179,13 @@ def sources(
     """What a desk that runs by the clock has: a rehearsal its pack, the paper desk what its keys open."""
     if pack is not None:
         lacking = {need: f"lacks {need}: a rehearsal has only what its pack holds" for need in Need}
-        del lacking[Need.BARS], lacking[Need.CORPORATE_ACTIONS]
+        for held in (Need.BARS, Need.CORPORATE_ACTIONS, Need.LEARNING):
+            del lacking[held]
         return Sources(market=PackMarket(pack), lacking=lacking)
-    learning = {Need.LEARNING: "lacks a learning loop: not in this version"}
     if market is not None:
-        return Sources(market=market, lacking=learning)
+        return Sources(market=market, lacking={})
     why = asks_the_vendor(settings, desk, None)
-    return Sources(market=None, lacking={**{need: f"lacks {need}: {why}" for need in Need}, **learning})
+    return Sources(market=None, lacking={need: f"lacks {need}: {why}" for need in Need})
 
 
 def workbench(

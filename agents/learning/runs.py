@@ -44,13 +44,14 @@ class SimulatedTrade:
 class Run:
     """What one set of rules made of a history: its trades by opportunity, in the order of the signals.
 
-    `open_ended` trades did not end in it. `index_return` is the index bought at the first close and held to
-    the last, a fraction; None without an index on both.
+    `open_ended` trades did not end in it; `still_open` are their opportunities. `index_return` is the index
+    bought at the first close and held to the last, a fraction; None without an index on both.
     """
 
     sessions: tuple[date, ...]
     trades: Mapping[Key, SimulatedTrade]
     open_ended: int
+    still_open: frozenset[Key] = frozenset()
     index_symbol: str | None = None
     index_return: float | None = None
 

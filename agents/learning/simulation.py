@@ -96,6 +96,19 @@ class HistorySimulator:
     def sessions(self) -> tuple[date, ...]:
         return self._sessions
 
+    def over(self, first: date, last: date) -> "HistorySimulator":
+        """Another span of the same history, sharing all that is known of its sessions; not at the same time.
+
+        Only trades are worked out anew: whether one has ended depends on the span. ValueError without a
+        session from `first` to `last`.
+        """
+        other = HistorySimulator(self._history, first, last, equity=self._equity)
+        other._readings, other._regimes = self._readings, self._regimes
+        other._screens, other._bars = self._screens, self._bars
+        other._at_raises, other._known = self._at_raises, self._known
+        other._voted_down = self._voted_down
+        return other
+
     async def run(self, rules: DeskRules, costs: Costs, *, every: bool = False) -> Run:
         """The trades of the rules; nothing later than its own close decides an opportunity.
 
@@ -106,7 +119,7 @@ class HistorySimulator:
         raises = self._raises(policies, rules.regime_policy.stop_atr)
         trades: dict[Key, SimulatedTrade] = {}
         free_from: dict[str, date] = {}
-        open_ended = 0
+        still_open: set[Key] = set()
         for place, session in enumerate(self._sessions[:-1]):
             regime, policy = self._regime(session), policies[place]
             if regime is None or policy is None:
@@ -130,13 +143,14 @@ class HistorySimulator:
                     trades[found.key] = found
                     free_from[row.symbol] = found.exited
                 elif found.is_open:
-                    open_ended += 1
+                    still_open.add(Key(session, row.symbol))
                     free_from[row.symbol] = date.max
         symbol, held = self._index()
         return Run(
             sessions=self._sessions,
             trades=trades,
-            open_ended=open_ended,
+            open_ended=len(still_open),
+            still_open=frozenset(still_open),
             index_symbol=symbol,
             index_return=held,
         )

@@ -74,7 +74,7 @@ class Parameter:
 
     @property
     def bounds(self) -> str:
-        return f"{'above ' if self.low_open else ''}{_plain(self.low)} to {_plain(self.high)} {self.unit}"
+        return f"{'above ' if self.low_open else ''}{plain(self.low)} to {plain(self.high)} {self.unit}"
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class ParameterChange:
     new: Decimal
 
     def __str__(self) -> str:
-        return f"{self.name} {_plain(self.old)} -> {_plain(self.new)}"
+        return f"{self.name} {plain(self.old)} -> {plain(self.new)}"
 
 
 @dataclass(frozen=True)
@@ -224,17 +224,15 @@ def why_not(change: ParameterChange, rules: DeskRules) -> str | None:
         return "expected numbers"
     in_force = value_of(rules, change.name)
     if change.old != in_force:
-        return f"it starts from {_plain(change.old)}, in force is {_plain(in_force)}"
+        return f"it starts from {plain(change.old)}, in force is {plain(in_force)}"
     if change.new == in_force:
-        return f"{_plain(in_force)} is in force already"
+        return f"{plain(in_force)} is in force already"
     if not row.holds(change.new):
-        return f"{_plain(change.new)} lies outside {row.bounds}"
+        return f"{plain(change.new)} lies outside {row.bounds}"
     if (change.new - change.old) % row.step:
-        return (
-            f"it moves by {_plain(change.new - change.old)}, no whole steps of {_plain(row.step)} {row.unit}"
-        )
+        return f"it moves by {plain(change.new - change.old)}, no whole steps of {plain(row.step)} {row.unit}"
     if abs(change.new - change.old) > MOST_STEPS * row.step:
-        return f"it moves by more than {MOST_STEPS} steps of {_plain(row.step)} {row.unit}"
+        return f"it moves by more than {MOST_STEPS} steps of {plain(row.step)} {row.unit}"
     if row.sense is Sense.ONLY_DOWN and change.new > change.old:
         return "it would be a wider limit: this one may only be lowered"
     if row.sense is Sense.ONLY_UP and change.new < change.old:
@@ -269,7 +267,7 @@ def sift(
     for change in told:
         reason = why_not(change, rules)
         if reason is None and len(values[change.name]) > 1:
-            said = " and ".join(_plain(value) for value in sorted(values[change.name]))
+            said = " and ".join(plain(value) for value in sorted(values[change.name]))
             reason = f"tonight's proposals contradict each other: {said}"
         if reason is None and change in taken:
             reason = "it was proposed already tonight"
@@ -341,5 +339,6 @@ def _decimal(value: object) -> Decimal:
     return Decimal(str(int(value) if isinstance(value, bool) else value))
 
 
-def _plain(value: Decimal) -> str:
+def plain(value: Decimal) -> str:
+    """A value as it is written everywhere: no exponent, no trailing zeros."""
     return f"{value.normalize():f}" if value else "0"

@@ -43,6 +43,7 @@ class ReplayOrder:
     speed: float | None
     ask_timeout_s: float
     fresh: bool
+    loop: bool = False
 
 
 # What `quorum` alone opens: the bundled history, from where the first proposals are a few sessions away.
@@ -145,6 +146,7 @@ async def _prepare(
         start_equity=settings.start_equity,
         undo_s=CONSOLE_UNDO_S if order.verdicts is VerdictMode.ASK else 0,
         fresh=order.fresh,
+        loop=order.loop,
     )
     desk = choose_desk(server, request, parts)
     await found_desk(server, desk, request, sessions, parts)
@@ -166,6 +168,7 @@ async def _prepare(
                 sessions_per_second=order.speed,
             ),
             wall=SystemClock(),
+            loop=order.loop,
             passed=passed,
         ),
     )
@@ -181,6 +184,7 @@ def open_console(order: ReplayOrder) -> None:
         "--verdicts": order.verdicts,
         "--speed": order.speed,
         "--ask-timeout": order.ask_timeout_s,
+        "--loop": "on" if order.loop else None,
     }
     arguments = [text for name, value in given.items() if value is not None for text in (name, str(value))]
     exec_console([*arguments, *(["--fresh"] if order.fresh else [])])

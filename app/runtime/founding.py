@@ -43,6 +43,7 @@ class ReplayRequest:
     start_equity: Decimal
     undo_s: int
     fresh: bool
+    loop: bool = False  # whether the nights of learning are run too
 
 
 def sessions_of(pack: HistoryPack, first: date | None, last: date | None) -> list[date]:
@@ -221,6 +222,7 @@ def _fingerprint(request: ReplayRequest, parts: DeskParts) -> str:
         request.start_equity,
         *(model.model_dump_json() for model in (parts.limits, parts.costs, parts.screen)),
         parts.parameters(),
+        *(["loop"] if request.loop else []),
     ]
     return hashlib.sha256(json.dumps(identity, default=str).encode()).hexdigest()[:8]
 

@@ -1,4 +1,4 @@
-"""What the desk does at night: it forgets finished jobs and overtaken answers, and measures changes again."""
+"""What the desk does at night: it forgets finished jobs and overtaken answers."""
 
 from __future__ import annotations
 
@@ -10,35 +10,29 @@ from typing import cast
 import psycopg
 
 from agents.market.calendar import next_session
-from agents.patterns import measured
 from app.runtime.beside import beside
 from app.runtime.step import Step, StepResult
 from app.runtime.weekly import monday_of, read_week
 from app.runtime.weekly_file import report_path, write_report
 from storage.queue import forget_finished
-from storage.records import AdjustmentStatus
 from storage.vendor_cache import forget_overtaken
 
-MEASURED_FOR = timedelta(days=60)  # after a change, and as long before it
-MOST_CHANGES = 100
 OVERTAKEN = timedelta(days=7)  # after its time, an answer about one day serves nobody
 
 
 async def tidy_up(step: Step) -> StepResult:
-    """Forget what is done with, and say what applied changes have come to so far."""
+    """Forget what is done with."""
     pooled = await (await step.database.connection()).get_raw_connection()
     connection = cast("psycopg.AsyncConnection[object]", pooled.driver_connection)
     jobs = await forget_finished(connection)
     answers = await forget_overtaken(await step.database.connection(), step.now - OVERTAKEN)
-    changes = await _measure_changes(step)
     report = await _week_told(step)
     told = [
         f"{jobs} finished jobs forgotten",
         f"{answers} overtaken answers forgotten" if answers else "",
-        f"{changes} changes measured" if changes else "",
         f"the week is told in {report}" if report else "",
     ]
-    return StepResult(", ".join(filter(None, told)), {"jobs": jobs, "answers": answers, "measured": changes})
+    return StepResult(", ".join(filter(None, told)), {"jobs": jobs, "answers": answers})
 
 
 async def _week_told(step: Step) -> Path | None:
@@ -49,17 +43,3 @@ async def _week_told(step: Step) -> Path | None:
     path = report_path(step.parts.home, week.desk, week.monday)
     await asyncio.to_thread(write_report, path, week)
     return path
-
-
-async def _measure_changes(step: Step) -> int:
-    """Compare the trades and closes before and after each applied change, until its time is up."""
-    count = 0
-    for change in await step.memory.adjustments(status=AdjustmentStatus.APPLIED, most=MOST_CHANGES):
-        since = change.effective_at
-        if since is None or not since <= step.now <= since + MEASURED_FOR:
-            continue
-        before = await step.memory.span(since - MEASURED_FOR, since)
-        after = await step.memory.span(since, step.now)
-        await step.memory.store_adjustment_outcome(change.id, measured(before, after), now=step.now)
-        count += 1
-    return count

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import cache, partial
 from uuid import UUID
@@ -17,28 +17,24 @@ from procrastinate.jobs import Job
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from agents.consensus import ConsensusRules
 from agents.market.calendar import close_time, next_session, open_time, previous_session
 from agents.market.clock import Clock
 from agents.market.company import Dossiers
-from agents.trading.costs import Costs
-from agents.trading.limits import Limits, Protections
-from agents.trading.policy import RegimePolicy
-from agents.trading.screener import ScreenRules, screen
-from agents.trading.setups import Setups
+from agents.trading.screener import screen
 from app.runtime.attendance import Roster, at_rest
+from app.runtime.changes import take_effect
 from app.runtime.dispatch import SLACK_S
 from app.runtime.dossiers import kept_dossiers
 from app.runtime.leader import first_line
 from app.runtime.outage import connection_lost
 from app.runtime.slots import SLOTS, due_at
 from app.runtime.sources import Market, MarketNotReady, Sources
-from app.runtime.step import DeskParts, Step, StepResult
+from app.runtime.step import DeskParts, Step, StepResult, under
 from app.runtime.steps import STEPS
 from storage.events import Topic, announce
 from storage.journal import Journal
 from storage.memory import AgentMemory
-from storage.models import ParameterVersion, Run
+from storage.models import Run
 from storage.records import DeskKind, RunState, Slot
 
 log = logging.getLogger(__name__)
@@ -132,6 +128,7 @@ class Executor:
         """The step and the end of its run, in one transaction; the market it reads is fetched before."""
         bench = self._bench()
         market = await self._market(bench, run, roster)
+        await take_effect(self._engine)
         async with AsyncSession(self._engine) as database, database.begin():
             # Held to the end: should another worker have been given the same job, it waits and finds it done.
             current = await database.get_one(Run, run.id, with_for_update=True)
@@ -194,7 +191,7 @@ class Executor:
     ) -> Step:
         version = await Journal(database).newest_parameters()
         clock, session, view = bench.clock, run.session, market.view
-        parts = _under(bench.parts, version)
+        parts = under(bench.parts, version)
         following = next_session(session)
         return Step(
             database=database,
@@ -261,20 +258,6 @@ def _with_market(result: StepResult, market: Market) -> StepResult:
     summary = "; ".join([result.summary, *market.missing])
     figures = {**result.figures, "market": {**market.figures, "missing": list(market.missing)}}
     return StepResult(summary, figures)
-
-
-def _under(parts: DeskParts, version: ParameterVersion) -> DeskParts:
-    """The parts under the rules in force: those the leader wrote down, not this process's own settings."""
-    return replace(
-        parts,
-        limits=Limits.model_validate(version.limits),
-        costs=Costs.model_validate(version.costs),
-        screen=ScreenRules.model_validate(version.screen),
-        setups=Setups.model_validate(version.parameters["setups"]),
-        regime_policy=RegimePolicy.model_validate(version.parameters["regime_policy"]),
-        protections=Protections.model_validate(version.parameters["protections"]),
-        consensus=ConsensusRules.model_validate(version.parameters["consensus"]),
-    )
 
 
 def _too_late(clock: Clock, bell: datetime) -> bool:

@@ -17,14 +17,16 @@ from functools import cache, partial
 import psycopg
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
+from agents.learning.source import EvidenceSource, HistoryEvidence
 from agents.market.bars import MarketView
 from agents.market.clock import Clock
 from agents.market.history import HistoryPack
 from agents.trading.screener import screen
-from app.runtime.founding import take_charge
+from app.runtime.changes import answer_proposals, take_effect
+from app.runtime.founding import WARM_UP, take_charge
 from app.runtime.outage import through_outages
 from app.runtime.slots import REPLAYED, due_at, owner_of
-from app.runtime.step import DeskParts, Screening, Step
+from app.runtime.step import DeskParts, Screening, Step, under
 from app.runtime.steps import STEPS
 from app.runtime.verdicts import answer_approvals
 from app.runtime.waiting import pause
@@ -51,6 +53,14 @@ class Pace:
     sessions_per_second: float | None
 
 
+@dataclass(frozen=True)
+class _Rules:
+    """What a session is run by."""
+
+    version: int
+    parts: DeskParts
+
+
 class Replay:
     """Drives one desk over one history until its end or until told to stop."""
 
@@ -64,9 +74,11 @@ class Replay:
         parts: DeskParts,
         pace: Pace,
         wall: Clock,
+        loop: bool = False,
         passed: Callable[[date], None] = lambda session: None,
     ) -> None:
-        """`passed` is told each session that is through."""
+        """`loop`: whether the nights are run too. `passed` is told each session that is through."""
+        self._slots = (*REPLAYED, Slot.LEARN) if loop else REPLAYED
         self._server = server
         self._conninfo = server.conninfo(database)
         self._pack = pack
@@ -89,33 +101,35 @@ class Replay:
         try:
             async with driving(self._conninfo):
                 # Only now: until the desk is ours its rules are somebody else's.
-                version = await take_charge(
+                await take_charge(
                     engine, self._pace.verdicts, self._pace.undo_s, self._parts, self._wall.now()
                 )
-                return await self._go_on(engine, version, stop)
+                return await self._go_on(engine, stop)
         finally:
             await engine.dispose()
 
-    async def _go_on(self, engine: AsyncEngine, version: int, stop: asyncio.Event) -> bool:
+    async def _go_on(self, engine: AsyncEngine, stop: asyncio.Event) -> bool:
         async with AsyncSession(engine) as database:
             done = await Journal(database).done_slots()
+        evidence = HistoryEvidence(self._pack, self._first_evidence())
         for index, session in enumerate(self._sessions):
-            todo = [slot for slot in REPLAYED if (session, slot) not in done]
+            todo = [slot for slot in self._slots if (session, slot) not in done]
             if (session, Slot.CUTOFF) in done:  # by a version that did not look at corporate actions
                 todo = [slot for slot in todo if slot is not Slot.CORPORATE_ACTIONS]
             if not todo:
                 continue
             started = time.monotonic()
             following = self._sessions[index + 1] if index + 1 < len(self._sessions) else None
+            rules = await self._rules_in_force(engine)
             view = self._pack.view(session)
-            screened = cache(partial(screen, view, self._parts.screen))
+            screened = cache(partial(screen, view, rules.parts.screen))
             for slot in todo:
                 # Actions have made their approvals void by then: nobody is asked about those.
                 if slot is Slot.CUTOFF and not await answer_approvals(
                     engine, session, self._pace.verdicts, ask_timeout_s=self._pace.ask_timeout_s, stop=stop
                 ):
                     return False
-                await self._run_step(engine, version, slot, following, view, screened)
+                await self._run_step(engine, rules, slot, following, view, screened, evidence)
                 if stop.is_set():
                     return False
             self._passed(session)
@@ -125,14 +139,29 @@ class Replay:
             await announce(await database.connection(), Topic.DESK)
         return True
 
+    def _first_evidence(self) -> date:
+        """The first session of the pack with a year of bars before it: what is older is no secret either."""
+        every = self._pack.sessions(self._pack.first, self._pack.last)
+        return every[min(WARM_UP, len(every) - 1)]
+
+    async def _rules_in_force(self, engine: AsyncEngine) -> _Rules:
+        """The rules of the session about to begin, once what the nights proposed has been answered."""
+        if Slot.LEARN in self._slots:
+            await answer_proposals(engine, self._pace.verdicts)
+        await take_effect(engine)
+        async with AsyncSession(engine) as database:
+            version = await Journal(database).newest_parameters()
+            return _Rules(version.version, under(self._parts, version))
+
     async def _run_step(
         self,
         engine: AsyncEngine,
-        version: int,
+        rules: _Rules,
         slot: Slot,
         following: date | None,
         view: MarketView,
         screened: Screening,
+        evidence: EvidenceSource,
     ) -> None:
         """The step, its run row and its announcement: all of it or none."""
         session = view.session
@@ -141,14 +170,15 @@ class Replay:
         async with AsyncSession(engine) as database, database.begin():
             step = Step(
                 database=database,
-                parts=self._parts,
-                parameters_version=version,
+                parts=rules.parts,
+                parameters_version=rules.version,
                 session=session,
                 slot=slot,
                 next_session=following,
                 view=view,
                 actions=self._pack.actions,
                 screened=screened,
+                evidence=evidence,
                 now=now,
                 wall_now=self._wall.now(),
             )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date, datetime
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +15,7 @@ from agents.base import EVERYBODY, Attendance
 from agents.brokers.paper import Tape
 from agents.brokers.port import Broker
 from agents.consensus import ConsensusRules
+from agents.learning.source import EvidenceSource
 from agents.market.actions import Actions
 from agents.market.bars import Bar as MarketBar
 from agents.market.bars import MarketView
@@ -36,7 +37,7 @@ from app.runtime.sources import PriceNow
 from storage.journal import Journal
 from storage.ledger import Ledger
 from storage.memory import AgentMemory, StoredBar
-from storage.models import Position
+from storage.models import ParameterVersion, Position
 from storage.models.base import Json
 from storage.records import DeskKind, SetupType, Slot, to_price
 from storage.spending import SpendLimits
@@ -72,6 +73,20 @@ class DeskParts:
         return {name: getattr(self, name).model_dump(mode="json") for name in PARAMETERS}
 
 
+def under(parts: DeskParts, version: ParameterVersion) -> DeskParts:
+    """The parts under the rules in force: those of the database, not this process's own settings."""
+    return replace(
+        parts,
+        limits=Limits.model_validate(version.limits),
+        costs=Costs.model_validate(version.costs),
+        screen=ScreenRules.model_validate(version.screen),
+        setups=Setups.model_validate(version.parameters["setups"]),
+        regime_policy=RegimePolicy.model_validate(version.parameters["regime_policy"]),
+        protections=Protections.model_validate(version.parameters["protections"]),
+        consensus=ConsensusRules.model_validate(version.parameters["consensus"]),
+    )
+
+
 class Screening(Protocol):
     """The screen of a session's close for some setups: worked out when first asked for."""
 
@@ -101,6 +116,7 @@ class Step:
     attendance: Attendance = EVERYBODY
     missed_open: bool = False  # too late for orders that were to rest before this open
     missed_close: bool = False  # and for those that were to rest before this close
+    evidence: EvidenceSource | None = None  # None: the loop reads the bars the desk has stored
     verdicts_until: datetime | None = None  # wall clock; None where the desk itself asks and waits
 
     @cached_property

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from functools import wraps
 
-from app.runtime import actions, evening, housekeeping, looks, morning, settle
+from app.runtime import actions, evening, housekeeping, learn, looks, morning, settle
 from app.runtime.step import Step, StepResult
 from storage.records import Slot
 
@@ -37,6 +37,7 @@ STEPS: Mapping[Slot, Work] = {
     Slot.DELIBERATE: evening.deliberate,
     Slot.DIGEST: evening.digest,
     Slot.SETTLE_EVENING: at_the_broker(settle.settle_evening),
+    Slot.LEARN: learn.learn,
     Slot.HOUSEKEEPING: housekeeping.tidy_up,
     Slot.SETTLE_MORNING: settle.settle_late,
 }

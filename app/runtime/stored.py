@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import date
 from decimal import Decimal
+from typing import Self
 
 import numpy as np
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from agents.market.actions import Actions, CorporateAction
 from agents.market.bars import (
     BENCHMARK_FUND,
     BENCHMARK_INDEX,
@@ -38,15 +40,8 @@ async def stored_view(database: AsyncSession, session: date, symbols: Collection
 
 
 async def _bars(database: AsyncSession, session: date, symbols: list[str]) -> dict[str, Bars]:
-    bar, action = models.Bar, models.CorporateActionRow
-    rows = await database.execute(
-        select(bar.symbol, bar.session, bar.open, bar.high, bar.low, bar.close, bar.volume)
-        .where(bar.symbol.in_(symbols), bar.session <= session)
-        .order_by(bar.symbol, bar.session)
-    )
-    found: dict[str, list[tuple[object, ...]]] = {}
-    for symbol, *values in rows:
-        found.setdefault(symbol, []).append(tuple(values))
+    action = models.CorporateActionRow
+    found = await _rows(database, session, symbols)
     splits = await database.execute(
         select(action.symbol, action.ex_date, action.value).where(
             action.symbol.in_(symbols),
@@ -61,6 +56,22 @@ async def _bars(database: AsyncSession, session: date, symbols: list[str]) -> di
     return {symbol: _series(symbol, values, ratios.get(symbol, [])) for symbol, values in found.items()}
 
 
+async def _rows(
+    database: AsyncSession, session: date, symbols: list[str]
+) -> dict[str, list[tuple[object, ...]]]:
+    """Session, prices and volume of every stored bar by symbol, oldest first."""
+    bar = models.Bar
+    rows = await database.execute(
+        select(bar.symbol, bar.session, bar.open, bar.high, bar.low, bar.close, bar.volume)
+        .where(bar.symbol.in_(symbols), bar.session <= session)
+        .order_by(bar.symbol, bar.session)
+    )
+    found: dict[str, list[tuple[object, ...]]] = {}
+    for symbol, *values in rows:
+        found.setdefault(symbol, []).append(tuple(values))
+    return found
+
+
 def _series(symbol: str, rows: list[tuple[object, ...]], splits: list[tuple[date, float]]) -> Bars:
     sessions = np.array([row[0] for row in rows], "datetime64[D]")
     opened, high, low, close, volume = np.array([row[1:] for row in rows], np.float64).T
@@ -70,3 +81,64 @@ def _series(symbol: str, rows: list[tuple[object, ...]], splits: list[tuple[date
     return Bars(
         symbol, sessions, opened / before, high / before, low / before, close / before, volume * before
     )
+
+
+class StoredHistory:
+    """Everything a desk has stored of its market up to a session, as evidence is run over it.
+
+    Each day is seen as it was: a later split changes no bar of before.
+    """
+
+    def __init__(
+        self,
+        instruments: Mapping[str, Instrument],
+        rows: Mapping[str, list[tuple[object, ...]]],
+        actions: Actions,
+    ) -> None:
+        self._instruments = instruments
+        self._rows = rows
+        self.actions = actions
+        self.days = sorted({day for found in rows.values() for day, *_ in found if isinstance(day, date)})
+        self._splits = [action for action in actions if action.kind is ActionKind.SPLIT]
+        self._bases: dict[int, Mapping[str, Bars]] = {}
+
+    @classmethod
+    async def of(cls, database: AsyncSession, session: date) -> Self:
+        """What is stored by the close of `session`; nothing later is read."""
+        known = await database.scalars(select(models.Instrument))
+        instruments = {
+            row.symbol: Instrument(row.symbol, row.name, row.sector, row.industry, AssetType(row.asset_type))
+            for row in known
+        }
+        action = models.CorporateActionRow
+        told = await database.scalars(
+            select(action).where(
+                action.ex_date <= session,
+                action.kind.in_((ActionKind.SPLIT, ActionKind.DIVIDEND)),
+                (action.kind != ActionKind.SPLIT) | action.value.between(*BELIEVABLE),
+            )
+        )
+        actions = Actions(
+            CorporateAction(
+                symbol=row.symbol, ex_date=row.ex_date, kind=row.kind, value=row.value, source=row.source
+            )
+            for row in told
+        )
+        return cls(instruments, await _rows(database, session, list(instruments)), actions)
+
+    def sessions(self, first: date, last: date) -> list[date]:
+        return [day for day in self.days if first <= day <= last]
+
+    def view(self, session: date) -> MarketView:
+        known = [split for split in self._splits if split.ex_date <= session]
+        if len(known) not in self._bases:
+            ratios: dict[str, list[tuple[date, float]]] = {}
+            for split in known:
+                ratios.setdefault(split.symbol, []).append((split.ex_date, float(split.amount)))
+            self._bases = {
+                len(known): {
+                    symbol: _series(symbol, values, ratios.get(symbol, []))
+                    for symbol, values in self._rows.items()
+                }
+            }
+        return MarketView(session, self._instruments, self._bases[len(known)])

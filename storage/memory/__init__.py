@@ -5,13 +5,29 @@ from storage.memory.adjustments import (
     AdjustmentMeasure,
     AdjustmentMemory,
     AdjustmentRow,
+    Interval,
     Span,
 )
 from storage.memory.arguments import ArgumentMemory, ResolvedArgument, VoteCast
+from storage.memory.experiments import (
+    AppliedChange,
+    ChangeOnTrial,
+    ExperimentMemory,
+    PairOnTrial,
+    TrialReading,
+)
 from storage.memory.interactions import Interaction, InteractionMemory, InteractionRow, ModelSpend
 from storage.memory.market import MarketMemory, StoredBar
 from storage.memory.metrics import AgentDay, Measurement, MetricMemory
 from storage.memory.news import NewsMemory, ToldNews
+from storage.memory.nights import (
+    NightMemory,
+    OutcomeCounts,
+    StageDone,
+    StoredClaim,
+    StoredTrade,
+    TriedVariant,
+)
 from storage.memory.patterns import (
     PastResults,
     PastTrade,
@@ -29,11 +45,16 @@ __all__ = [
     "AdjustmentRow",
     "AgentDay",
     "AgentMemory",
+    "AppliedChange",
+    "ChangeOnTrial",
     "Horizon",
     "Interaction",
     "InteractionRow",
+    "Interval",
     "Measurement",
     "ModelSpend",
+    "OutcomeCounts",
+    "PairOnTrial",
     "PastResults",
     "PastTrade",
     "PatternFilter",
@@ -41,10 +62,15 @@ __all__ = [
     "RsiBucket",
     "ScreenOutcome",
     "Span",
+    "StageDone",
     "StoredBar",
+    "StoredClaim",
     "StoredThesis",
+    "StoredTrade",
     "ToldNews",
     "TradeRecord",
+    "TrialReading",
+    "TriedVariant",
     "Unmeasured",
     "VixBucket",
     "VoteCast",
@@ -61,5 +87,7 @@ class AgentMemory(
     MetricMemory,
     InteractionMemory,
     AdjustmentMemory,
+    NightMemory,
+    ExperimentMemory,
 ):
     """The one door to it all: reads and writes within the transaction of the session it is handed."""

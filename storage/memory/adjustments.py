@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from uuid import UUID
@@ -13,7 +13,14 @@ from sqlalchemy import select
 from storage.memory.part import Part
 from storage.models import Equity, StrategyAdjustment, TradeOutcome
 from storage.proposal_evidence import ProposalEvidence, proposal_digest
-from storage.records import AdjustmentKind, AdjustmentOutcome, AdjustmentStatus, AgentName, uuid7
+from storage.records import (
+    AdjustmentKind,
+    AdjustmentOutcome,
+    AdjustmentStatus,
+    AgentName,
+    Direction,
+    uuid7,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,14 +56,35 @@ class Adjustment:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Interval:
+    """Where a figure lies by 95%."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class AdjustmentMeasure:
-    """Before and after a change: Sharpe ratios a year, win rates as fractions; None where too few."""
+    """Before and after a change: Sharpe ratios a year, win rates as fractions; None where too few.
+
+    `difference` is the mean R of a trade after less before, regime by regime and weighed by the trades after;
+    `matched` are the trades it rests on, before and after. `detector` is the level of the watch for getting
+    worse, which alarms at 52.
+    """
 
     outcome: AdjustmentOutcome
     sharpe_before: float | None
     sharpe_after: float | None
     win_rate_before: float | None
     win_rate_after: float | None
+    sharpe_before_interval: Interval | None = None
+    sharpe_after_interval: Interval | None = None
+    win_rate_before_interval: Interval | None = None
+    win_rate_after_interval: Interval | None = None
+    difference: float | None = None
+    difference_interval: Interval | None = None
+    matched: tuple[int, int] = (0, 0)
+    detector: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,10 +113,14 @@ class AdjustmentRow:
 
 @dataclass(frozen=True, kw_only=True)
 class Span:
-    """What the desk did between two instants: results in R by exit, returns by close as fractions."""
+    """What the desk did between two instants: results in R by exit, returns by close as fractions.
+
+    `regimes` are the market's directions on the signals of the trades, as many as results.
+    """
 
     r: tuple[float, ...]
     returns: tuple[float, ...]
+    regimes: tuple[Direction, ...] = ()
 
 
 class AdjustmentMemory(Part):
@@ -131,6 +163,7 @@ class AdjustmentMemory(Part):
         row.outcome = measure.outcome
         row.sharpe_before, row.sharpe_after = measure.sharpe_before, measure.sharpe_after
         row.win_rate_before, row.win_rate_after = measure.win_rate_before, measure.win_rate_after
+        row.measure = asdict(measure)
         row.measured_at = now
 
     async def adjustments(
@@ -169,8 +202,8 @@ class AdjustmentMemory(Part):
 
     async def span(self, first: datetime, last: datetime) -> Span:
         """The trades closed and the closes marked from one instant until before another."""
-        r = await self._session.scalars(
-            select(TradeOutcome.r_multiple)
+        trades = await self._session.execute(
+            select(TradeOutcome.r_multiple, TradeOutcome.market_regime)
             .where(TradeOutcome.exit_time >= first, TradeOutcome.exit_time < last)
             .order_by(TradeOutcome.exit_time, TradeOutcome.symbol)
         )
@@ -179,7 +212,12 @@ class AdjustmentMemory(Part):
             .where(Equity.session >= _day(first), Equity.session < _day(last))
             .order_by(Equity.session)
         )
-        return Span(r=tuple(r), returns=tuple(returns))
+        found = trades.all()
+        return Span(
+            r=tuple(row.r_multiple for row in found),
+            returns=tuple(returns),
+            regimes=tuple(row.market_regime for row in found),
+        )
 
 
 def _day(moment: datetime) -> date:

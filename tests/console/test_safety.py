@@ -19,6 +19,8 @@ from app.console.screens.equity import EquityScreen
 from app.console.screens.exchange import ExchangeScreen
 from app.console.screens.halt import HaltScreen
 from app.console.screens.help import HelpScreen, help_lines
+from app.console.screens.history import HistoryScreen
+from app.console.screens.note import NoteScreen
 from app.console.screens.position import PositionScreen
 from app.console.screens.quit import QuitScreen
 from app.console.screens.review import ReviewScreen

@@ -55,28 +55,6 @@ async def test_answers_about_a_day_long_past_are_forgotten_and_last_good_ones_ar
     ]
 
 
-async def test_an_applied_change_is_measured_until_its_time_is_up(stage: Stage) -> None:
-    night = due_at(FIRST, Slot.HOUSEKEEPING)
-    change = """
-        insert into strategy_adjustments (id, parameter_name, old_value, new_value, reasoning,
-            expected_impact, confidence_score, proposed_by, status, outcome, evidence, digest, effective_at,
-            created_at)
-        values (gen_random_uuid(), %s, '1', '2', '', '', 50, 'learning', %s, 'PENDING', '{}', '', %s, now())
-    """
-    for name, status, effective in (
-        ("young", "applied", night - timedelta(days=3)),
-        ("old", "applied", night - timedelta(days=61)),
-        ("to come", "applied", night + timedelta(days=1)),
-        ("proposed", "proposed", None),
-    ):
-        await asyncio.to_thread(execute, stage.conninfo, change, name, status, effective)
-    stage.clock.shown = night
-    run = await stage.play(FIRST, Slot.HOUSEKEEPING)
-    assert run.summary == "0 finished jobs forgotten, 1 changes measured"
-    measured = "select parameter_name, outcome from strategy_adjustments where measured_at is not null"
-    assert await stage.rows(measured) == [("young", "PENDING")]
-
-
 def _a_queue_of_all_ages(stage: Stage) -> None:
     execute(
         stage.conninfo,

@@ -1,0 +1,304 @@
+"""The nights of the learning loop: stages that are done, variants that were tried, claims, alarms."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import insert
+
+from storage.memory.part import Part
+from storage.models import (
+    Approval,
+    ClaimLink,
+    ClaimRow,
+    Deliberation,
+    Instrument,
+    LlmInteraction,
+    LoopStageRow,
+    Operation,
+    Position,
+    StrategyAdjustment,
+    TradeOutcome,
+    TrialRow,
+    Vote,
+)
+from storage.models.base import Json
+from storage.records import (
+    AdjustmentStatus,
+    AgentName,
+    Direction,
+    ExitReason,
+    LoopStage,
+    OperationKind,
+    PositionState,
+    SetupType,
+    Stance,
+    Volatility,
+    uuid7,
+)
+
+THE_LOOP = "the learning loop"
+NEW_EVIDENCE = 30  # trades closed since, before what was turned down may be proposed again
+ON_ITS_WAY = (
+    AdjustmentStatus.PROPOSED,
+    AdjustmentStatus.APPROVED,
+    AdjustmentStatus.SHADOW,
+    AdjustmentStatus.PROMOTABLE,
+)
+TURNED_DOWN = (AdjustmentStatus.REJECTED, AdjustmentStatus.ROLLED_BACK, AdjustmentStatus.EXPIRED)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageDone:
+    """What a stage made of what it read; `result` is for the stages after it."""
+
+    rows_in: int
+    rows_out: int
+    note: str
+    result: Json
+
+
+@dataclass(frozen=True, kw_only=True)
+class TriedVariant:
+    """One variant that was run; `proposed_by` is "search" or "model"."""
+
+    parameter: str
+    family: str
+    old_value: str
+    new_value: str
+    proposed_by: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredTrade:
+    """One closed trade as the desk recorded it; readings are of the signal's close, `r` is net of costs."""
+
+    id: UUID
+    symbol: str
+    sector: str | None
+    setup: SetupType
+    regime: Direction
+    volatility: Volatility
+    rsi: float | None
+    vix: float | None
+    exit_reason: ExitReason
+    entered: date
+    closed: date
+    r: float
+    stances: tuple[tuple[AgentName, Stance], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredClaim:
+    """A claim as it is kept: filter and statistics as JSON of the records that agents/learning defines."""
+
+    id: UUID
+    filter: Json
+    trade_ids: tuple[UUID, ...]
+    statistics: Json
+    sentence: str
+    made: date
+    expires: date
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutcomeCounts:
+    """Outcomes of trades: known, still to come, and to come of what has no bar any more."""
+
+    resolved: int
+    pending: int
+    blocked: int
+
+
+class NightMemory(Part):
+    async def stage_done(self, session: date, stage: LoopStage) -> StageDone | None:
+        """What the stage of a night came to; None when it has not been done."""
+        rows = await self._session.scalars(
+            select(LoopStageRow).where(LoopStageRow.session == session, LoopStageRow.stage == stage)
+        )
+        row = rows.one_or_none()
+        if row is None:
+            return None
+        return StageDone(rows_in=row.rows_in, rows_out=row.rows_out, note=row.note, result=row.result)
+
+    async def rows_in_before(self, session: date, stage: LoopStage) -> int | None:
+        """What the stage had read on the last night before; None on the first."""
+        return await self._session.scalar(
+            select(LoopStageRow.rows_in)
+            .where(LoopStageRow.session < session, LoopStageRow.stage == stage)
+            .order_by(LoopStageRow.session.desc())
+            .limit(1)
+        )
+
+    async def record_stage(
+        self, session: date, stage: LoopStage, done: StageDone, *, started: datetime, finished: datetime
+    ) -> None:
+        """Write a stage down in the transaction that did it. IntegrityError where it was done already."""
+        self._session.add(
+            LoopStageRow(
+                session=session,
+                stage=stage,
+                rows_in=done.rows_in,
+                rows_out=done.rows_out,
+                note=done.note,
+                result=done.result,
+                started_at=started,
+                finished_at=finished,
+            )
+        )
+        await self._session.flush()
+
+    async def trials_ever(self) -> int:
+        """N: every variant that was ever run, reruns counted."""
+        return await self._session.scalar(select(func.count()).select_from(TrialRow)) or 0
+
+    async def register_trials(
+        self, session: date, variants: Iterable[TriedVariant], *, now: datetime
+    ) -> None:
+        """Count variants; a row can never be taken back."""
+        self._session.add_all(
+            TrialRow(
+                session=session,
+                parameter_name=one.parameter,
+                family=one.family,
+                old_value=one.old_value,
+                new_value=one.new_value,
+                proposed_by=one.proposed_by,
+                created_at=now,
+            )
+            for one in variants
+        )
+
+    async def families_in_flight(self) -> frozenset[str]:
+        """Families with a change that waits for a verdict or is on trial."""
+        rows = await self._session.scalars(
+            select(StrategyAdjustment.family).where(StrategyAdjustment.status.in_(ON_ITS_WAY))
+        )
+        return frozenset(rows)
+
+    async def turned_down(self) -> frozenset[tuple[str, str]]:
+        """Names and new values that a human or the shadow turned down, with too few trades closed since."""
+        since = (
+            select(func.count())
+            .where(TradeOutcome.exit_time >= StrategyAdjustment.created_at)
+            .scalar_subquery()
+        )
+        rows = await self._session.execute(
+            select(StrategyAdjustment.parameter_name, StrategyAdjustment.new_value).where(
+                StrategyAdjustment.status.in_(TURNED_DOWN),
+                StrategyAdjustment.decided_by.is_not(None),
+                since < NEW_EVIDENCE,
+            )
+        )
+        return frozenset((row[0], row[1]) for row in rows)
+
+    async def trades_known(self, *, before: datetime) -> Sequence[StoredTrade]:
+        """Every trade closed before an instant, in the order of their exits."""
+        rows = await self._session.execute(
+            select(TradeOutcome, Position, Approval.deliberation_id, Instrument.sector)
+            .join(Position, Position.id == TradeOutcome.position_id)
+            .join(Approval, Approval.id == Position.approval_id)
+            .outerjoin(Instrument, Instrument.symbol == TradeOutcome.symbol)
+            .where(TradeOutcome.exit_time < before)
+            .order_by(TradeOutcome.exit_time, TradeOutcome.symbol)
+        )
+        found = rows.all()
+        stances = await self._stances([row.deliberation_id for row in found])
+        return [
+            StoredTrade(
+                id=trade.id,
+                symbol=trade.symbol,
+                sector=sector,
+                setup=trade.setup_type,
+                regime=trade.market_regime,
+                volatility=trade.volatility,
+                rsi=trade.rsi_at_entry,
+                vix=None if trade.vix_at_entry is None else float(trade.vix_at_entry),
+                exit_reason=trade.exit_reason,
+                entered=position.entry_session,
+                closed=position.closed_session,
+                r=trade.r_multiple,
+                stances=tuple(stances.get(deliberation_id, ())),
+            )
+            for trade, position, deliberation_id, sector in found
+            if position.closed_session is not None
+        ]
+
+    async def _stances(self, of: Sequence[UUID]) -> Mapping[UUID, list[tuple[AgentName, Stance]]]:
+        rows = await self._session.execute(
+            select(Vote.deliberation_id, Vote.agent_name, Vote.stance)
+            .where(Vote.deliberation_id.in_(of), Vote.veto_only.is_(False))
+            .order_by(Vote.agent_name)
+        )
+        by_argument: dict[UUID, list[tuple[AgentName, Stance]]] = {}
+        for deliberation_id, agent, stance in rows:
+            by_argument.setdefault(deliberation_id, []).append((agent, stance))
+        return by_argument
+
+    async def outcome_counts(self, session: date) -> OutcomeCounts:
+        """How many trades have come to their end, and of how many it is still to come."""
+        resolved = await self._session.scalar(select(func.count()).select_from(TradeOutcome))
+        rows = await self._session.execute(
+            select(func.count(), func.count().filter(Position.last_session < session)).where(
+                Position.state == PositionState.OPEN
+            )
+        )
+        pending, blocked = rows.one()
+        return OutcomeCounts(resolved=resolved or 0, pending=pending, blocked=blocked)
+
+    async def proposals_and_cost(self) -> tuple[int, Decimal]:
+        """How many arguments there were, and what the models asked for them cost in dollars."""
+        count = await self._session.scalar(select(func.count()).select_from(Deliberation))
+        cost = await self._session.scalar(select(func.sum(LlmInteraction.cost_usd)))
+        return count or 0, cost or Decimal(0)
+
+    async def store_claims(self, claims: Sequence[StoredClaim], *, now: datetime) -> None:
+        self._session.add_all(
+            ClaimRow(
+                id=one.id,
+                filter=one.filter,
+                trade_ids=list(one.trade_ids),
+                statistics=one.statistics,
+                sentence=one.sentence,
+                made=one.made,
+                expires=one.expires,
+                created_at=now,
+            )
+            for one in claims
+        )
+
+    async def claims_on(self, session: date) -> Sequence[StoredClaim]:
+        """What the desk believes on a session: the claims of its last night of analysis, while they hold."""
+        last = select(func.max(ClaimRow.made)).where(ClaimRow.made < session).scalar_subquery()
+        rows = await self._session.scalars(
+            select(ClaimRow)
+            .where(ClaimRow.made == last, ClaimRow.expires > session)
+            .order_by(ClaimRow.sentence)
+        )
+        return [
+            StoredClaim(
+                id=row.id,
+                filter=row.filter,
+                trade_ids=tuple(row.trade_ids),
+                statistics=row.statistics,
+                sentence=row.sentence,
+                made=row.made,
+                expires=row.expires,
+            )
+            for row in rows
+        ]
+
+    async def link_claims(self, links: Iterable[tuple[UUID, UUID]]) -> None:
+        """Keep which claim spoke of which deliberation, as pairs of their ids."""
+        values = [{"claim_id": claim, "deliberation_id": argued} for claim, argued in links]
+        if values:
+            await self._session.execute(insert(ClaimLink).on_conflict_do_nothing(), values)
+
+    async def alarm(self, text: str, *, at: datetime) -> None:
+        """Tell the operator; `at` is the wall's clock."""
+        self._session.add(Operation(id=uuid7(), at=at, kind=OperationKind.LOOP, who=THE_LOOP, text=text))
