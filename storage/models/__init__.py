@@ -33,6 +33,7 @@ from storage.models.learning import (
 )
 from storage.models.market import Bar, CorporateActionRow, Instrument, NewsRow, ScreenerResult, Watch
 from storage.models.notes import TradeNote
+from storage.models.notices import Notification
 from storage.models.runtime import AgentState, Leadership, Operation, ScheduledSlot, Worker
 from storage.models.trading import (
     Approval,
@@ -82,6 +83,7 @@ __all__ = [
     "Leadership",
     "LlmInteraction",
     "NewsRow",
+    "Notification",
     "Operation",
     "Order",
     "PaperAction",
