@@ -129,7 +129,7 @@ class Teller:
         self._settings = settings
 
     async def keep(self) -> None:
-        """Look and send every few seconds, until cancelled. A database that is away is the leader's matter."""
+        """Look and send every few seconds, until cancelled. The leader notices a database that is away."""
         if not self._settings.addresses(escalated=True):
             await asyncio.Event().wait()
         while True:
