@@ -357,6 +357,27 @@ def db_upgrade(desk: DeskOption = None) -> None:
     upgrade_desk(desk)
 
 
+@db.command("downgrade")
+@one_line
+def db_downgrade(
+    revision: Annotated[str, typer.Argument(help="The schema to go back to, or `base`.")],
+    desk: DeskOption = None,
+) -> None:
+    """Take a desk's database back to an earlier schema, after a backup: what later ones added is lost."""
+    from app.commands.schema import downgrade_desk
+
+    downgrade_desk(desk, revision)
+
+
+@db.command("tables")
+@one_line
+def db_tables(desk: DeskOption = None, as_json: JsonOption = False) -> None:
+    """List a desk's tables with their rows, and the schema it stands at."""
+    from app.commands.schema import print_tables
+
+    print_tables(desk, as_object=as_json)
+
+
 @db.command("check")
 @one_line
 def db_check() -> None:

@@ -7,9 +7,11 @@ from typing import Annotated
 
 import typer
 
-from app.cli_options import JsonOption, MainDeskOption, one_line
+from app.cli_options import REFUSED, JsonOption, MainDeskOption, MostOption, one_line
 
 ops = typer.Typer(no_args_is_help=True)
+notify = typer.Typer(help="Telling a human who is not looking.", no_args_is_help=True)
+ops.add_typer(notify, name="notify")
 
 
 @ops.command()
@@ -46,3 +48,45 @@ def restore(
     from app.commands.backup import restore_backup
 
     restore_backup(file, desk)
+
+
+@notify.command("test")
+@one_line
+def notify_test() -> None:
+    """Send one message to every address of the settings. Exit code 2: somebody did not take it."""
+    from app.commands.notify import send_test
+
+    send_test()
+
+
+@notify.command("list")
+@one_line
+def notify_list(desk: MainDeskOption = None, most: MostOption = 20, as_json: JsonOption = False) -> None:
+    """List what was told or is to be told, latest first."""
+    from app.commands.notify import print_notices
+
+    print_notices(desk, most, as_object=as_json)
+
+
+@notify.command("seen")
+@one_line
+def notify_seen(
+    subjects: Annotated[
+        list[str] | None, typer.Argument(help="Subjects, as listed; all without any.")
+    ] = None,
+    desk: MainDeskOption = None,
+) -> None:
+    """Say that you have seen it: nothing of it is told again."""
+    from app.commands.notify import see_notices
+
+    see_notices(desk, subjects or None)
+
+
+@notify.command("check")
+@one_line
+def notify_check(desk: MainDeskOption = None) -> None:
+    """Look once and send what is due, from a timer: who leads the desk cannot tell that nobody does."""
+    from app.commands.notify import check_once
+
+    if not check_once(desk):
+        raise typer.Exit(REFUSED)

@@ -31,6 +31,7 @@ from agents.trading.screener import ScreenRules
 from agents.trading.setups import Setups
 from storage.backup import BackupSettings
 from storage.errors import OperatorError
+from storage.notices import NotifySettings
 
 ROOT = Path(__file__).resolve().parents[1]
 PREFIX = "QUORUM_"
@@ -150,6 +151,7 @@ class Settings(BaseSettings):
     llm: ModelSettings = ModelSettings()
     news: NewsConfig = NewsConfig()
     backup: BackupSettings = BackupSettings()
+    notify: NotifySettings = NotifySettings()
     rehearsal: RehearsalSettings = RehearsalSettings()
 
     @classmethod

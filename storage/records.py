@@ -339,6 +339,29 @@ class OperationKind(StrEnum):
     NOTIFY = "notify"  # somebody was told, or could not be
 
 
+class NoticeKind(StrEnum):
+    """What a human who is not looking is told about."""
+
+    APPROVAL = "approval"
+    PROPOSAL = "proposal"
+    HALT = "halt"
+    BUDGET = "budget"
+    QUOTA = "quota"
+    AGENT = "agent"  # a slot failed, or its jobs have nobody to do them
+    LEADER = "leader"
+    BACKUP = "backup"
+    PROTECTION = "protection"  # a position without a stop, a book that differs from the broker's
+    DIGEST = "digest"
+
+
+class Severity(StrEnum):
+    """How loudly."""
+
+    INFO = "info"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+
 @dataclass(frozen=True, kw_only=True)
 class LimitCheck:
     """One hard limit, measured before and after a proposed trade.

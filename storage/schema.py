@@ -85,6 +85,34 @@ def upgrade(conninfo: str) -> None:
         engine.dispose()
 
 
+def downgrade(conninfo: str, revision: str) -> None:
+    """Migrate back to an earlier revision, or to `base`; what later ones added is lost.
+
+    Raises OperatorError for a revision that is none of this version's, or is a later one.
+    """
+    revisions = known_revisions()
+    current = current_revision(conninfo)
+    if current not in revisions or revision not in ("base", *revisions[: revisions.index(current) + 1]):
+        raise OperatorError(
+            f"the database at schema {current or 'none'} cannot go back to {revision}",
+            f"name one of base, {', '.join(revisions)} that comes before; nothing was changed",
+        )
+    from alembic import command
+    from sqlalchemy import create_engine
+    from sqlalchemy.pool import NullPool
+
+    engine = create_engine(
+        "postgresql+psycopg://", creator=lambda: psycopg.connect(conninfo), poolclass=NullPool
+    )
+    configuration = alembic_config()
+    try:
+        with engine.connect() as connection:
+            configuration.attributes["connection"] = connection
+            command.downgrade(configuration, revision)
+    finally:
+        engine.dispose()
+
+
 def alembic_config() -> Config:
     """Alembic as configured in pyproject.toml."""
     from alembic.config import Config

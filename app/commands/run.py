@@ -19,6 +19,7 @@ from app.runtime.live import LiveDesk, find_live_desk, open_live_desk
 from app.runtime.one_per_home import only_one, refuse_second
 from app.runtime.outage import through_outages
 from app.runtime.runtime import Runtime
+from app.runtime.telling import Teller
 from app.runtime.worker import Worker
 from app.settings import Settings, load_settings
 from app.wiring import desk_parts, open_models, rehearsal, sources, vendor_market, workbench
@@ -72,6 +73,7 @@ async def _run(settings: Settings, server: Server, name: str) -> None:
             child=child_command(name),
             guard=Guard(desk.conninfo, settings.home, name),
             backup=NightlyBackup(server, name, settings.home, settings.backup),
+            teller=Teller(desk.conninfo, name, settings.notify),
         )
         telling = asyncio.create_task(tell_models(models.gateway if models else None))
         try:

@@ -21,6 +21,7 @@ from app.runtime.lookout import LOOK_S, Lookout, fence
 from app.runtime.prompts import load_prompts
 from app.runtime.sources import Sources
 from app.runtime.step import DeskParts
+from app.runtime.telling import Teller
 from app.runtime.worker import Worker
 from storage.engine import open_engine
 from storage.leadership import Term, this_process
@@ -46,10 +47,12 @@ class Runtime:
         child: Sequence[str],
         guard: Guard,
         backup: NightlyBackup,
+        teller: Teller,
     ) -> None:
         """`child`: the command that starts a worker for the compute queue, alive while its stdin is open."""
         self._guard = guard
         self._backup = backup
+        self._teller = teller
         self._server = server
         self._desk = desk
         self._parts = parts
@@ -101,15 +104,16 @@ class Runtime:
         keeping = asyncio.create_task(keep_time(term, dispatcher, self._desk.clock, also))
         guarding = asyncio.create_task(self._guard.keep())
         backing_up = asyncio.create_task(self._backup.keep())
+        telling = asyncio.create_task(self._teller.keep())
         wish = asyncio.create_task(leaving.wait())
         try:
             await asyncio.wait({keeping, wish}, return_when=asyncio.FIRST_COMPLETED)
             if keeping.done():
                 keeping.result()  # raises: keeping time never ends by itself
         finally:
-            for task in (wish, keeping, guarding, backing_up):
+            for task in (wish, keeping, guarding, backing_up, telling):
                 task.cancel()
-            await asyncio.wait({keeping, guarding, backing_up})
+            await asyncio.wait({keeping, guarding, backing_up, telling})
             await watching.dispose()
         # The clock stands: what was begun is finished, nothing new is queued.
         await self._let_helpers_rest()

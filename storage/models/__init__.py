@@ -42,6 +42,7 @@ from storage.models.loop import (
 )
 from storage.models.market import Bar, CorporateActionRow, Instrument, NewsRow, ScreenerResult, Watch
 from storage.models.notes import TradeNote
+from storage.models.notices import Notification
 from storage.models.runtime import AgentState, Leadership, Operation, ScheduledSlot, Worker
 from storage.models.trading import (
     Approval,
@@ -96,6 +97,7 @@ __all__ = [
     "LlmInteraction",
     "LoopStageRow",
     "NewsRow",
+    "Notification",
     "Operation",
     "Order",
     "PaperAction",
