@@ -34,6 +34,7 @@ WHOLE = {
     "cash_events": "id",
     "rearms": "id",
     "halts": "id",
+    "change_verdicts": "id",
     "operations": "id",
     "parameter_versions": "version",
     "policies": "id",

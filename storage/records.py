@@ -268,6 +268,17 @@ class ExperimentState(StrEnum):
     EXPIRED = "expired"
 
 
+class ChangeVerb(StrEnum):
+    """What a human can say about a proposed change."""
+
+    SHADOW = "shadow"
+    AT_ONCE = "at_once"
+    REJECTED = "rejected"
+    DEFERRED = "deferred"
+    UNDONE = "undone"
+    ROLLED_BACK = "rolled_back"
+
+
 class RunState(StrEnum):
     """QUEUED and RUNNING end in one of the other three; a replay knows only DONE."""
 

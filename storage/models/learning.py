@@ -6,7 +6,7 @@ import datetime as dt
 from decimal import Decimal
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, DateTime, ForeignKey, Index, Numeric, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, DateTime, ForeignKey, Index, Numeric, String, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -17,6 +17,7 @@ from storage.records import (
     AdjustmentRoute,
     AdjustmentStatus,
     AgentName,
+    ChangeVerb,
 )
 
 
@@ -192,6 +193,22 @@ class StrategyAdjustment(Base):
     measure: Mapped[Json | None] = mapped_column(JSONB)  # AdjustmentMeasure in full, with its intervals
     measured_at: Mapped[dt.datetime | None] = mapped_column(DateTime(timezone=True))
     created_at: Mapped[Instant]
+
+
+class ChangeVerdict(Base):
+    """Everything ever said about a proposed change, also what was taken back; rows are only added."""
+
+    __tablename__ = "change_verdicts"
+    __table_args__ = (Index("ix_change_verdicts_adjustment_id", "adjustment_id"),)
+
+    id: Mapped[Id]
+    adjustment_id: Mapped[UUID] = mapped_column(ForeignKey("strategy_adjustments.id"))
+    verb: Mapped[ChangeVerb] = mapped_column(choice(ChangeVerb, "verb"))
+    digest: Mapped[str] = mapped_column(String(64))
+    given_by: Mapped[str]
+    given_from: Mapped[str]  # tty and SSH origin
+    reason: Mapped[str]
+    given_at: Mapped[Instant]
 
 
 class AgentMetric(Base):
