@@ -15,9 +15,12 @@ from app.console.actions import REGISTRY, Scope, actions_for, bindings_for, foot
 from app.console.app import ConsoleApp
 from app.console.host import ROOT
 from app.console.screens.desk import DeskScreen
+from app.console.screens.digest import DigestScreen
 from app.console.screens.exchange import ExchangeScreen
 from app.console.screens.halt import HaltScreen
 from app.console.screens.help import HelpScreen, help_lines
+from app.console.screens.history import HistoryScreen
+from app.console.screens.note import NoteScreen
 from app.console.screens.quit import QuitScreen
 from app.console.screens.review import ReviewScreen
 from app.console.screens.why import WhyScreen
@@ -47,6 +50,9 @@ OWNERS: dict[Scope, type[DOMNode]] = {
     Scope.EXCHANGE: ExchangeScreen,
     Scope.QUIT: QuitScreen,
     Scope.HALT: HaltScreen,
+    Scope.HISTORY: HistoryScreen,
+    Scope.READING: DigestScreen,
+    Scope.NOTE: NoteScreen,
 }
 NEVER_IMPORTED = {
     "alembic",
@@ -123,6 +129,9 @@ def test_no_key_means_two_things_where_both_apply() -> None:
         (Scope.EXCHANGE,),
         (Scope.QUIT,),
         (Scope.HALT,),
+        (Scope.HISTORY,),
+        (Scope.READING,),
+        (Scope.NOTE,),
     ):
         keys = [key for scope in scopes for action in actions_for(scope) for key in action.keys]
         assert len(keys) == len(set(keys))
