@@ -137,6 +137,9 @@ def rehear(kept: Kept) -> Rehearing:
     consensus = _consensus(kept, [now for _, now, _ in votes if now is not None])
     findings.append(_consensus_finding(kept, consensus))
     findings.append(_limits_finding(kept))
+    if kept.denied_by == HELD:
+        note = "taken from the record: the book of that evening is not kept"
+        findings.append(Finding(part="held", then=HELD, now=HELD, sameness=Sameness.SAME, note=note))
     then = kept.denied_by or PROPOSED
     now = _outcome(kept, plan, consensus)
     if now is None:

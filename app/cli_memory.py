@@ -31,11 +31,16 @@ def why(
 
 @memory.command()
 @one_line
-def trades(desk: MainDeskOption = None, most: MostOption = 50, as_json: JsonOption = False) -> None:
+def trades(
+    desk: MainDeskOption = None,
+    most: MostOption = 50,
+    tag: Annotated[str | None, typer.Option("--tag", help="Only those a human has tagged so.")] = None,
+    as_json: JsonOption = False,
+) -> None:
     """List closed trades: result, R, fees, slippage, dividends, model costs, tags."""
     from app.commands.trades import print_trades
 
-    print_trades(desk, most, as_object=as_json)
+    print_trades(desk, most, tag=tag, as_object=as_json)
 
 
 @memory.command()

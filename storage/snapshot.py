@@ -211,11 +211,29 @@ class PositionRow:
     unrealised: Decimal
     r_now: float
     heat: float  # what the stop still risks, as a fraction of equity
+    target_r: float = 0.0  # what the target would bring, in R
+    atr: float | None = None  # ATR(14) of the last evening it was looked at, dollars a share
+    earnings_told: str | None = None  # the next date of the vendor's, as it was told
+    tags: tuple[str, ...] = ()
     short_id: str = ""  # what loosening its stop asks to be typed
     initial_stop: Decimal = Decimal(0)
     protected_by: str | None = None  # the order that is its stop at the broker
     unprotected_since: datetime | None = None  # wall clock
     asked: str = ""  # what a human asked of it that is not done: "close, sent, by ada"
+
+    @property
+    def to_stop_atr(self) -> float | None:
+        """From the last close down to the stop, in ATR(14)."""
+        return float(self.last_close - self.stop) / self.atr if self.atr else None
+
+    @property
+    def earnings_days(self) -> int | None:
+        """Calendar days from the last close to the company's next report, where a date is known."""
+        try:
+            told = date.fromisoformat(self.earnings_told or "")
+        except ValueError:  # the vendor's words, which may be no date
+            return None
+        return (told - self.last_session).days
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -109,7 +109,24 @@ _POSITIONS = """
            coalesce((select string_agg(r.verb || coalesce(' ' || round(r.stop, 2), '') || ', ' || r.state
                                        || ', by ' || r.asked_by, '; ' order by r.asked_at)
                        from position_requests r
-                      where r.position_id = p.id and r.state in ('waiting', 'sent')), '') as asked
+                      where r.position_id = p.id and r.state in ('waiting', 'sent')), '') as asked,
+           coalesce((p.target - p.entry_price) / nullif(p.entry_price - p.initial_stop, 0), 0) as target_r,
+           (select nullif(looked.snapshot ->> 'atr14', '')::float8
+              from (select session, technical_snapshot as snapshot from screener_results s
+                     where s.symbol = p.symbol and s.session >= p.entry_session
+                     union all
+                    select session, technical_snapshot from deliberations d where d.symbol = p.symbol) looked
+             where looked.snapshot ->> 'atr14' is not null order by looked.session desc limit 1) as atr,
+           (select min(told.row ->> 'date')
+              from vendor_cache c, jsonb_array_elements(
+                     case jsonb_typeof(c.body) when 'array' then c.body else '[]' end) told(row)
+             where c.endpoint = 'earnings' and c.symbol = p.symbol
+               and told.row ->> 'date' >= p.last_session::text) as earnings_told,
+           coalesce((select array_agg(t.text order by t.at, t.text)
+                       from (select distinct on (n.text) n.text, n.kind, n.at from trade_notes n
+                              where n.position_id = p.id and n.kind in ('tag', 'untag')
+                              order by n.text, n.at desc, n.id desc) t
+                      where t.kind = 'tag'), '{}') as tags
       from positions p where p.state = 'open' order by p.symbol
 """
 

@@ -3,28 +3,38 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
+from uuid import UUID
 
+import psycopg
 import typer
 
 from agents.trading.slippage import SlippageRecord, measure, summarise
-from app.commands.desks import recall
+from app.commands.desks import open_desk, recall
 from storage.memory import TradeRecord
+from storage.notes import read_notes, tags_of
 from storage.plain import as_json, clean
 from storage.records import DeskKind, ExitReason, OrderSide
 
+EVERY = 100_000  # trades: more than any desk has
 
-def print_trades(desk: str | None, most: int, *, as_object: bool) -> None:
-    """The last closed trades, latest first, and what they came to together."""
-    name, trades = recall(desk, lambda memory: memory.trade_records(most=most))
+
+def print_trades(desk: str | None, most: int, *, tag: str | None = None, as_object: bool) -> None:
+    """The last closed trades, latest first, and what they came to together; with a tag only those that
+    a human has tagged so.
+    """
+    name, trades = recall(desk, lambda memory: memory.trade_records(most=most if tag is None else EVERY))
+    marks = _marks(desk, [trade.position_id for trade in trades])
+    if tag is not None:
+        trades = [trade for trade in trades if tag in marks[trade.position_id]][:most]
     slippage = summarise(entry for trade in trades if (entry := entry_slippage(trade)) is not None)
     if as_object:
         rows = [
             {
                 **_as_object(as_json(trade)),
                 "net": as_json(trade.net),
-                "tags": list(trade.tags),
+                "tags": [*trade.tags, *marks[trade.position_id]],
                 "entry_slippage": as_json(entry_slippage(trade)),
                 "exit_slippage_bps": exit_bps(trade),
             }
@@ -33,11 +43,24 @@ def print_trades(desk: str | None, most: int, *, as_object: bool) -> None:
         typer.echo(json.dumps({"desk": name, "trades": rows, "slippage": as_json(slippage)}))
         return
     if not trades:
-        typer.echo(f"desk {name} has closed no trade yet")
+        what = "has closed no trade yet" if tag is None else f"has no closed trade tagged {clean(tag)[:40]}"
+        typer.echo(f"desk {name} {what}")
         return
-    for line in _lines(trades):
+    for line in _lines(trades, marks):
         typer.echo(clean(line))
     typer.echo(slippage.verdict)
+
+
+def _marks(desk: str | None, position_ids: Sequence[UUID]) -> dict[UUID, tuple[str, ...]]:
+    """The tags that humans have put on each trade."""
+    with open_desk(desk) as opened:
+        conninfo = opened.server.conninfo(opened.server.desk_database(opened.name))
+        with psycopg.connect(conninfo, autocommit=True, connect_timeout=10) as connection:
+            notes = read_notes(connection, position_ids)
+    return {
+        position_id: tags_of(note for note in notes if note.position_id == position_id)
+        for position_id in position_ids
+    }
 
 
 def entry_slippage(trade: TradeRecord) -> SlippageRecord | None:
@@ -64,7 +87,7 @@ def exit_bps(trade: TradeRecord) -> float | None:
     return float((trade.exit_reference - trade.exit_fill) / trade.exit_reference * 10_000)
 
 
-def _lines(trades: Sequence[TradeRecord]) -> Iterator[str]:
+def _lines(trades: Sequence[TradeRecord], marks: Mapping[UUID, tuple[str, ...]]) -> Iterator[str]:
     yield (
         f"{'symbol':<8}{'entry':<12}{'exit':<12}{'shares':>7}{'pnl':>11}{'R':>7}{'fees':>8}{'divs':>8}"
         f"{'models':>8}{'net':>11}{'close':>9}{'open':>9}{'fill':>9}"
@@ -81,7 +104,8 @@ def _lines(trades: Sequence[TradeRecord]) -> Iterator[str]:
             f"{trade.symbol:<8}{trade.entry_session!s:<12}{trade.exit_session!s:<12}{trade.shares:>7,}"
             f"{trade.pnl:>11,.2f}{trade.r_multiple:>+7.2f}{trade.fees:>8,.2f}{trade.dividends:>8,.2f}"
             f"{trade.model_usd:>8,.2f}{trade.net:>11,.2f}{trade.decision_close:>9,.2f}"
-            f"{trade.entry_reference:>9,.2f}{trade.entry_fill:>9,.2f}{bps}  {', '.join(trade.tags)}"
+            f"{trade.entry_reference:>9,.2f}{trade.entry_fill:>9,.2f}{bps}  "
+            f"{', '.join((*trade.tags, *marks[trade.position_id]))}"
         )
     none = Decimal(0)
     stops = sum(trade.exit_reason is ExitReason.STOP_LOSS for trade in trades)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
-from pathlib import Path
 from typing import cast
 
 import psycopg
@@ -30,16 +29,21 @@ async def tidy_up(step: Step) -> StepResult:
     told = [
         f"{jobs} finished jobs forgotten",
         f"{answers} overtaken answers forgotten" if answers else "",
-        f"the week is told in {report}" if report else "",
+        report,
     ]
     return StepResult(", ".join(filter(None, told)), {"jobs": jobs, "answers": answers})
 
 
-async def _week_told(step: Step) -> Path | None:
-    """Write the weekly report after the last session of a week, on the night to Saturday at the latest."""
+async def _week_told(step: Step) -> str:
+    """Write the weekly report after the last session of a week that settled anything, and say where it is."""
     if monday_of(next_session(step.session)) == monday_of(step.session):
-        return None
+        return ""
     week = await beside(step, lambda connection: read_week(connection, step.session))
+    if not week.sessions:
+        return ""
     path = report_path(step.parts.home, week.desk, week.monday)
-    await asyncio.to_thread(write_report, path, week)
-    return path
+    try:
+        await asyncio.to_thread(write_report, path, week)
+    except OSError as fault:  # the rest of the night is not given up for it: `quorum report` writes it again
+        return f"the weekly report could not be written: {fault}"
+    return f"the week is told in {path}"

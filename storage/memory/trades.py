@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from uuid import UUID
 
 from sqlalchemy import Float, Select, and_, cast, func, select
 from sqlalchemy.orm import InstrumentedAttribute, aliased
@@ -39,6 +40,7 @@ class TradeRecord:
     symbol on the evening it was proposed.
     """
 
+    position_id: UUID
     symbol: str
     setup_type: SetupType
     market_regime: Direction
@@ -148,6 +150,7 @@ class TradeMemory(Part):
         bought, sold = aliased(Fill), aliased(Fill)
         rows = await self._session.execute(
             select(
+                TradeOutcome.position_id,
                 TradeOutcome.symbol,
                 TradeOutcome.setup_type,
                 TradeOutcome.market_regime,

@@ -132,6 +132,9 @@ def test_no_key_means_two_things_where_both_apply() -> None:
         (Scope.QUIT,),
         (Scope.HALT,),
         (Scope.POSITION,),
+        (Scope.HISTORY,),
+        (Scope.READING,),
+        (Scope.NOTE,),
     ):
         keys = [key for scope in scopes for action in actions_for(scope) for key in action.keys]
         assert len(keys) == len(set(keys))

@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from uuid import uuid4
 
 from pydantic import SecretStr
@@ -99,7 +101,10 @@ async def live_stage(
     execute(desk.conninfo, "update desk set undo_s = 0, undo_risky_s = 0")
     seed(desk.conninfo, market, first, watched, held)
     clock = TellingClock(desk.conninfo, desk.founded)
-    with FmpStandIn(now=clock.now, market=market, key=key, reset_hour=4) as vendor:
+    with (
+        FmpStandIn(now=clock.now, market=market, key=key, reset_hour=4) as vendor,
+        TemporaryDirectory() as home,
+    ):
         configured = settings_for(vendor, key, cboe)
         engine = open_engine(desk.conninfo)
         try:
@@ -107,7 +112,7 @@ async def live_stage(
                 assert source is not None
                 await source.put_in_force()
                 bench = Workbench(
-                    parts=desk_parts(configured, DeskKind.PAPER),
+                    parts=replace(desk_parts(configured, DeskKind.PAPER), home=Path(home)),
                     sources=sources(configured, None, source),
                     clock=clock,
                 )

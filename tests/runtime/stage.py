@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -135,16 +137,19 @@ async def open_stage(conninfo: str, pack: HistoryPack) -> AsyncIterator[Stage]:
     """Put a founded rehearsal under the rules of the settings and stop its clock."""
     settings = Settings(_env_file=None)
     clock = HandClock(due_at(FIRST, Slot.CUTOFF))
-    bench = Workbench(
-        parts=desk_parts(settings, DeskKind.HISTORY), sources=sources(settings, pack), clock=clock
-    )
     engine = open_engine(conninfo)
-    try:
-        async with AsyncSession(engine) as database, database.begin():
-            await set_rules(database, bench.parts, clock.now())
-        yield Stage(conninfo, clock, engine, bench)
-    finally:
-        await engine.dispose()
+    with TemporaryDirectory() as home:
+        bench = Workbench(
+            parts=replace(desk_parts(settings, DeskKind.HISTORY), home=Path(home)),
+            sources=sources(settings, pack),
+            clock=clock,
+        )
+        try:
+            async with AsyncSession(engine) as database, database.begin():
+                await set_rules(database, bench.parts, clock.now())
+            yield Stage(conninfo, clock, engine, bench)
+        finally:
+            await engine.dispose()
 
 
 def found_rehearsal(server: Server, pack: HistoryPack, first: date) -> LiveDesk:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from pathlib import Path
 
 from app.runtime.slots import due_at
 from storage.records import RunState, Slot
-from tests.runtime.stage import FIRST, Stage
+from tests.runtime.stage import FIRST, SECOND, Stage, with_parts
 from tests.storage.desk_builder import execute
 
 OLD = "now() - interval '8 days'"
@@ -24,6 +25,26 @@ async def test_jobs_and_workers_long_done_are_forgotten(stage: Stage) -> None:
         ("old and waiting",),
     ]
     assert await stage.rows("select host from workers") == [("here",)]
+
+
+async def test_the_last_night_of_a_week_writes_its_report_where_it_can(stage: Stage, tmp_path: Path) -> None:
+    await stage.play(FIRST, Slot.SETTLE)  # a Friday
+    stage.clock.shown = due_at(FIRST, Slot.HOUSEKEEPING)
+    blocked = tmp_path / "blocked"
+    blocked.write_text("a file where a folder should be")
+    for home, said in (
+        (blocked, "the weekly report could not be written"),
+        (tmp_path, "the week is told in"),
+    ):
+        await stage.do("delete from runs where slot = 'housekeeping'")
+        run_id = await stage.queue(FIRST, Slot.HOUSEKEEPING)
+        await stage.executor(bench=with_parts(stage.bench, home=home)).carry_out(run_id)
+        run = await stage.run(run_id)
+        assert run.state is RunState.DONE and said in run.summary
+    written = list((tmp_path / "reports").iterdir())
+    assert len(written) == 1 and written[0].name.endswith("-2007-01-01.html")
+    run = await stage.play(SECOND, Slot.SETTLE, Slot.HOUSEKEEPING)  # a Monday
+    assert "week" not in run.summary
 
 
 async def test_answers_about_a_day_long_past_are_forgotten_and_last_good_ones_are_kept(stage: Stage) -> None:

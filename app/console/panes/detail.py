@@ -124,11 +124,21 @@ class DetailPane(LinesPane):
             labelled(
                 "result", signed(row.r_now, f"{row.r_now:+.2f}R"), f"  {money(row.unrealised)} unrealised"
             ),
-            labelled("held", f"{row.sessions_held} of {row.max_hold} sessions at most"),
+            labelled("target is", f"{row.target_r:.2f}R"),
+            labelled("to stop", f"{number(row.to_stop_atr, 1)} ATR(14)"),
+            labelled(
+                "held",
+                f"{row.sessions_held} of {row.max_hold} sessions at most, "
+                f"{max(row.max_hold - row.sessions_held, 0)} left",
+            ),
             labelled("heat", f"{percent(row.heat)} of equity at the stop"),
             labelled("trade", outside(row.short_id)),
             labelled("stop at", *_protection(row, view)),
             *([labelled("asked", outside(row.asked, Tone.WARN))] if row.asked else []),
+            labelled(
+                "earnings", "not known" if row.earnings_days is None else f"in {row.earnings_days} days"
+            ),
+            *([labelled("tags", outside(" ".join(row.tags), Tone.ACCENT))] if row.tags else []),
         ]
         watched = next((watch for watch in snapshot.watch if watch.symbol == row.symbol), None)
         return lines if watched is None else [*lines, line(), *self._symbol(watched, view, width)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from app.console.figures import money, percent, price, signed
+from app.console.figures import NOTHING, money, number, percent, price, signed
 from app.console.layout import PaneId
 from app.console.panes.base import TablePane
 from app.console.state import View
@@ -15,8 +15,8 @@ from app.console.widgets.table import Column, Row
 if TYPE_CHECKING:
     from storage.snapshot import PositionRow, TradeRow, TradeTotals
 
-NONE = Piece("")
 UNPROTECTED_S = 60  # as long as the leader waits before it raises the alarm
+EARNINGS_SOON = 7  # calendar days: within five sessions
 
 
 def totals_text(totals: TradeTotals) -> str:
@@ -33,20 +33,36 @@ def unprotected(row: PositionRow, view: View) -> bool:
     return since is not None and (view.now - since).total_seconds() >= UNPROTECTED_S
 
 
+def _near(row: PositionRow) -> bool:
+    """Whether an ordinary day's range reaches the stop."""
+    return row.to_stop_atr is not None and row.to_stop_atr < 1
+
+
+def _earnings(row: PositionRow) -> Piece:
+    """Days until the company reports."""
+    days = row.earnings_days
+    if days is None:
+        return Piece(NOTHING, Tone.MUTED)
+    return Piece(f"{days}d", Tone.WARN if days <= EARNINGS_SOON else Tone.PLAIN)
+
+
 class PositionsPane(TablePane):
     PANE = PaneId.POSITIONS
     COLUMNS = (
         Column(title="SYM", width=6),
         Column(title="R", width=6, right=True),
         Column(title="P&L $", width=10, right=True),
-        Column(title="SHRS", width=5, right=True, drop=6),
-        Column(title="ENTRY", width=8, right=True, drop=7),
+        Column(title="SHRS", width=5, right=True, drop=9),
+        Column(title="ENTRY", width=8, right=True, drop=11),
         Column(title="LAST", width=8, right=True, drop=5),
-        Column(title="TO STOP", width=7, right=True, drop=2),
+        Column(title="TO STOP", width=7, right=True, drop=1),
+        Column(title="ATR", width=4, right=True, drop=6),  # to the stop too, in another measure
         Column(title="TO TGT", width=7, right=True, drop=3),
+        Column(title="TGT R", width=5, right=True, drop=8),
         Column(title="HELD", width=5, right=True, drop=4),
-        Column(title="HEAT", width=5, right=True, drop=8),
-        Column(title="STOP AT", width=7, drop=9),
+        Column(title="HEAT", width=5, right=True, drop=7),
+        Column(title="EARN", width=4, right=True, drop=10),
+        Column(title="STOP AT", width=7, drop=12),
     )
 
     def rows(self, view: View, width: int) -> Iterable[Row]:
@@ -75,12 +91,15 @@ class PositionsPane(TablePane):
                 Piece(price(row.entry_price)),
                 Piece(price(row.last_close)),
                 Piece(percent(float(row.stop) / last - 1 if last else None, 1, sign=True)),
+                Piece(number(row.to_stop_atr, 1), Tone.WARN if _near(row) else Tone.PLAIN),
                 Piece(percent(float(row.target) / last - 1 if last else None, 1, sign=True)),
+                Piece(f"{row.target_r:.1f}"),
                 Piece(
                     f"{row.sessions_held}/{row.max_hold}",
                     Tone.WARN if row.sessions_held >= row.max_hold - 1 else Tone.PLAIN,
                 ),
                 Piece(percent(row.heat)),
+                _earnings(row),
                 self._protection(row, view),
             ),
         )

@@ -45,10 +45,10 @@ def curve_lines(curve: Curve, width: int, height: int, glyphs: Glyphs) -> list[L
         Piece(" time-weighted", Tone.MUTED),
         "   the index ",
         Piece(percent(None if last.market is None else last.market - 1, sign=True), Tone.WARN),
-        Piece(f"   {first.session} to {last.session}, n = {len(points)} closes", Tone.MUTED),
     )
     return [
         head,
+        line(Piece(f"{first.session} to {last.session}, n = {len(points)} closes", Tone.MUTED)),
         line(),
         *_charted(series, room, height, glyphs),
         *_payments(curve, room, glyphs),
