@@ -55,7 +55,7 @@ class OpenPosition:
 
     @property
     def is_tightened(self) -> bool:
-        """Whether the stop has been raised; only a tighter regime does that."""
+        """Whether the stop has been raised, as a tighter regime does; the desk's row says whose it is."""
         return self.stop > self.initial_stop
 
     @property

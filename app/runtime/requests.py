@@ -88,7 +88,7 @@ async def _send(step: Step, request: PositionRequest, row: Position) -> list[str
     resting = [
         order
         for order in await step.ledger.resting_orders(step.session)
-        if order.position_id == row.id and order.note == ExitReason.MANUAL
+        if (order.position_id, order.session, order.note) == (row.id, step.session, ExitReason.MANUAL)
     ]
     if resting:
         return []

@@ -28,6 +28,7 @@ from app.runtime.step import Step, StepResult, technicals_json
 from app.runtime.steps import STEPS
 from app.settings import Settings
 from app.wiring import desk_parts
+from storage.broker_records import RequestState, RequestVerb
 from storage.engine import open_engine
 from storage.ledger import Ledger
 from storage.models import (
@@ -38,6 +39,7 @@ from storage.models import (
     Fill,
     Order,
     Position,
+    PositionRequest,
     RegimeReading,
     TradeOutcome,
 )
@@ -332,6 +334,13 @@ async def test_a_holding_lives_through_its_dividend_and_its_split(databases: Any
         "closed",
         SOLD,
     )
+    assert rows(
+        conninfo,
+        "select shares, stop, target, state from paper_orders where kind = 'protection' order by number",
+    ) == [  # what stood on the old basis ended with it, before the bar that would have hit it
+        (15, Decimal("600.0000"), Decimal("700.0000"), "cancelled"),
+        (105, Decimal("85.7143"), Decimal("100.0000"), "cancelled"),
+    ]
     cash = rows(
         conninfo, "select kind, amount, session from cash_events where kind <> 'deposit' order by 1, 2"
     )
@@ -591,6 +600,39 @@ def test_a_stop_is_held_where_nobody_can_tell_a_split(database: str, price: str,
         await settle(session, DAYS[6], None, Decimal(price))  # its time is up: the worse of the two prices
         (fill,) = (await session.scalars(select(Fill).where(Fill.side == OrderSide.SELL))).all()
         assert str(fill.price).startswith(sold_at)
+
+    trial(database, work)
+
+
+def test_a_halted_symbol_is_not_sold_by_hand_until_it_has_a_price(database: str) -> None:
+    """The order ends with its auction, the request does not; nothing is sold at a price nobody saw."""
+
+    async def work(session: AsyncSession) -> None:
+        position = await hold(session, Holding(max_hold=99))
+        session.add(
+            PositionRequest(
+                id=uuid7(),
+                position_id=position.id,
+                verb=RequestVerb.CLOSE,
+                asked_by="ada",
+                asked_from="",
+                reason="",
+                asked_at=build.CLOSE,
+                state=RequestState.WAITING,
+            )
+        )
+        for day in DAYS[3:5]:  # no bar at all
+            for slot in (Slot.CUTOFF, Slot.OPEN, Slot.SETTLE):
+                await STEPS[slot](step_at(session, day, slot, []))
+                await session.flush()
+        assert (position.state, position.protected_by is not None) == (PositionState.OPEN, True)
+        notes = [order.note for order in await session.scalars(select(Order).order_by(Order.session))]
+        assert f"manual: no open of {DAYS[3]}" in notes
+        for slot in (Slot.CUTOFF, Slot.OPEN):
+            await STEPS[slot](step_at(session, DAYS[5], slot, [], view_of(DAYS[5], Decimal("640"))))
+            await session.flush()
+        (trade,) = (await session.scalars(select(TradeOutcome))).all()
+        assert (trade.exit_reason, trade.exit_price) == (ExitReason.MANUAL, Decimal("639.6800"))
 
     trial(database, work)
 

@@ -109,7 +109,7 @@ class PositionsPane(TablePane):
         if unprotected(row, view):
             return Piece("NOBODY", Tone.ALERT)
         if row.asked:
-            return outside(row.asked, Tone.WARN)
+            return Piece("closing" if row.asked.startswith("close") else "asked", Tone.WARN)
         return Piece("broker", Tone.MUTED) if row.protected_by else Piece("-", Tone.MUTED)
 
     def _trade(self, row: TradeRow, view: View) -> Row:

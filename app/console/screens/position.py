@@ -123,7 +123,7 @@ class PositionScreen(ModalScreen["Asked | None"]):
             return line(Piece(f"LOCKED: {self._locked}", Tone.ALERT))
         if not self.armed:
             return line(Piece("read first: the field opens in a moment", Tone.MUTED))
-        return line(Piece(self.problem or self._wants(), Tone.WARN))
+        return line(Piece(self.problem or "nothing is asked before that; esc changes nothing", Tone.WARN))
 
     def _says(self) -> list[str]:
         snapshot, row = self._view().state.snapshot, self._row
