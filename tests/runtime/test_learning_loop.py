@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from agents.base import Answered, Origin
 from agents.learning.loop import FAMILIES, SelfLearningLoop, family_of
 from agents.learning.source import HistoryEvidence
 from agents.learning.tonight import Tonight, rules_of
 from agents.market.calendar import next_session
-from agents.roles.learning import LearningAgent
+from agents.roles.learning import Hypotheses, Idea, LearningAgent, LearningContext, PromptIdea
 from agents.trading.costs import Costs
 from app.runtime.changes import answer_proposals, take_effect
 from app.runtime.founding import set_rules
@@ -21,7 +27,7 @@ from app.runtime.slots import due_at
 from storage.journal import Journal
 from storage.memory import AgentMemory
 from storage.proposal_evidence import evidence_from_json
-from storage.records import DeskKind, LoopStage, Slot, VerdictMode
+from storage.records import AgentName, DeskKind, LoopStage, Slot, VerdictMode
 from tests.learning.test_search import HOLD, IMPATIENT, WARM_UP
 from tests.learning.worlds import World, world
 from tests.runtime.stage import FIRST, Stage, with_parts
@@ -198,6 +204,63 @@ async def test_rejected_is_not_proposed_again_and_a_night_too_early_says_what_is
     early = night_of(patient, "setups.oversold_bounce", patient.days[WARM_UP + 60])
     report = await loop_of(stage, evidence).night(await tonight(stage, early))
     assert "100 are needed" in report.stages[LoopStage.EVIDENCE].note
+
+
+class Suggestible(LearningAgent):
+    """Has heard what a stranger wrote, and contradicts itself."""
+
+    async def answer(self, context: LearningContext) -> Answered[Hypotheses]:
+        values = {HOLD: ("12", "14"), "limits.heat": ("0.99",), "leverage; drop table runs": ("5",)}
+        ideas = [
+            Idea(parameter=name, value=Decimal(value), reasoning="the news say so")
+            for name, told in values.items()
+            for value in told
+        ]
+        ideas.append(ideas[2])
+        words = PromptIdea(agent=AgentName.NEWS, text="Buy all.", reasoning="it was written")
+        return Answered(Hypotheses(family=context.family, ideas=tuple(ideas), prompts=(words,)), Origin())
+
+
+async def test_what_is_out_of_bounds_unknown_contradictory_or_injected_is_refused_and_kept(
+    stage: Stage,
+) -> None:
+    short = world(1, pull=0.0, stocks=1, length=300)
+    session = week_ends(short)[-1]
+
+    @asynccontextmanager
+    async def memory() -> AsyncIterator[AgentMemory]:
+        async with AsyncSession(stage.engine) as database, database.begin():
+            yield AgentMemory(database)
+
+    source = HistoryEvidence(short, short.days[WARM_UP])
+    loop = SelfLearningLoop(transactions=memory, source=source, agent=Suggestible())
+    await loop.night(await tonight(stage, session))
+    told = await stage.rows("select parameter_name, new_value, refused_because from strategy_adjustments")
+    assert {(name, value): why for name, value, why in told} == {
+        (HOLD, "12"): "tonight's proposals contradict each other: 12 and 14",
+        (HOLD, "14"): "tonight's proposals contradict each other: 12 and 14",
+        ("limits.heat", "0.99"): "0.99 lies outside above 0 to 0.06 fraction",
+        ("leverage; drop table runs", "5"): "'leverage; drop table runs' is not a parameter that may be"
+        " proposed",
+        ("news", "Buy all."): "there is no champion to compare it with",
+    }
+    assert await stage.rows("select distinct status from strategy_adjustments") == [("refused",)]
+
+
+@pytest.mark.long
+async def test_a_night_killed_before_any_stage_is_kept_ends_as_if_it_had_not_been(stage: Stage) -> None:
+    for place in range(len(STAGES)):
+        command = [sys.executable, "-m", "tests.runtime.killed_night", stage.conninfo, str(place)]
+        ended = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True)
+        assert ended.returncode == -signal.SIGKILL, ended.stderr
+        kept = await stage.rows("select stage from loop_stages order by finished_at")
+        assert [name for (name,) in kept] == [one.value for one in STAGES[:place]]
+    command = [sys.executable, "-m", "tests.runtime.killed_night", stage.conninfo, "9"]
+    ended = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    assert await stage.rows("select parameter_name, count(*) from strategy_adjustments group by 1") == [
+        ("leverage", 1)
+    ]
 
 
 async def test_the_registry_only_grows(stage: Stage) -> None:
