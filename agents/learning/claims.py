@@ -144,6 +144,43 @@ class Claim:
         return self.made <= day < self.expires
 
 
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """What is known of a candidate before it is traded."""
+
+    setup: SetupType
+    regime: Direction
+    volatility: Volatility
+    sector: str | None
+    rsi: float | None
+    vix: float | None
+    stances: tuple[tuple[AgentName, Stance], ...]
+    session: date
+
+
+def speaks_of(wanted: TradeFilter, candidate: Candidate) -> bool:
+    """Whether a filter means this candidate; one that asks how a trade ended speaks of none."""
+    if wanted.exit_reason is not None:
+        return False
+    return wanted.matches(
+        TradeFact(
+            id=UUID(int=0),
+            symbol="",
+            sector=candidate.sector,
+            setup=candidate.setup,
+            regime=candidate.regime,
+            volatility=candidate.volatility,
+            rsi=candidate.rsi,
+            vix=candidate.vix,
+            exit_reason=ExitReason.TIME_EXIT,
+            entered=candidate.session,
+            closed=candidate.session,
+            r=0.0,
+            stances=candidate.stances,
+        )
+    )
+
+
 def shrunk_mean(values: Sequence[float], parent: float, strength: float = SHRINKAGE) -> float:
     """A mean pulled to its parent's with the weight of `strength` trades."""
     return (sum(values) + strength * parent) / (len(values) + strength)

@@ -17,12 +17,14 @@ from pydantic import TypeAdapter
 from agents.base import EVERYBODY, Abstention, Attendance
 from agents.learning import measuring, watching
 from agents.learning.claims import analyse
+from agents.learning.prompt_ideas import COMPARABLE, judge_prompt
 from agents.learning.proposals import changed_evenings, proposed, refused, stored_evidence
 from agents.learning.runs import Simulator
 from agents.learning.search import Night, examine, search
 from agents.learning.source import EvidenceSource
 from agents.learning.space import ParameterChange, changed, plain, space, value_of
 from agents.learning.tonight import Tonight, Transactions, aside, fact_of
+from agents.roles.asking import Models
 from agents.roles.learning import (
     Hypotheses,
     KindOfTrade,
@@ -32,7 +34,8 @@ from agents.roles.learning import (
 )
 from storage.memory import Adjustment, AgentMemory, StageDone, StoredClaim, TriedVariant
 from storage.models.base import Json
-from storage.records import LoopStage, uuid7
+from storage.records import AgentName, LoopStage, uuid7
+from storage.versions import prompt_text
 
 FAMILIES = tuple(sorted({row.family for row in space().values() if row.replayable}))
 
@@ -69,13 +72,18 @@ class SelfLearningLoop:
         transactions: Transactions,
         source: EvidenceSource,
         agent: LearningAgent,
+        models: Models | None = None,
         wall: Wall = lambda: datetime.now(UTC),
         attendance: Attendance = EVERYBODY,
     ) -> None:
-        """`transactions` opens the desk's memory for one stage: what it wrote is kept whole or not at all."""
+        """`transactions` opens the desk's memory for one stage: what it wrote is kept whole or not at all.
+
+        Through `models` prompts are tried; without them none is proposed.
+        """
         self._transactions = transactions
         self._source = source
         self._agent = agent
+        self._models = models
         self._wall = wall
         self._attendance = attendance
         self._stages: Mapping[LoopStage, Callable[[AgentMemory, Tonight, Done], Awaitable[StageDone]]] = {
@@ -191,6 +199,7 @@ class SelfLearningLoop:
                     )
                     for row in free
                 ),
+                prompts=await self._prompts_in_force(),
             ),
             attendance=self._attendance,
         )
@@ -201,6 +210,17 @@ class SelfLearningLoop:
         if told.ideas:
             note += f", {len(told.ideas)} ideas of a model"
         return StageDone(rows_in=len(free), rows_out=1 + len(told.ideas), note=note, result=_dumped(told))
+
+    async def _prompts_in_force(self) -> tuple[tuple[AgentName, str], ...]:
+        """The words that can be tried tonight, by role."""
+        if self._models is None:
+            return ()
+        found = []
+        for agent in COMPARABLE:
+            champion = await self._models.prompts.champion(agent)
+            if champion is not None:
+                found.append((agent, prompt_text(champion.system, champion.instruction)))
+        return tuple(found)
 
     async def _evidence(self, memory: AgentMemory, tonight: Tonight, done: Done) -> StageDone:
         told = _HYPOTHESES.validate_python(done[LoopStage.PROPOSE].result)
@@ -229,6 +249,8 @@ class SelfLearningLoop:
             for night in nights
             for one in await aside(_adjustments(simulator, tonight, night, barred=sang))
         ]
+        for words in told.prompts:
+            adjustments.append(await judge_prompt(memory, tonight, self._models, words))
         tried = sum(len(night.tried) for night in nights)
         missing = list(nights[0].missing)
         note = f"{tried} variants over {nights[0].trades} trades, {len(adjustments)} to be written"

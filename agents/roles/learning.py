@@ -15,6 +15,7 @@ from agents.llm.answers import AnswerModel
 from agents.llm.questions import DataBlock
 from agents.roles.asking import REASONING_LONGEST, Brief, Heeded, ModelAgent
 from agents.roles.sheets import sheet
+from storage.plain import clean
 from storage.records import AgentName
 
 MOST_IDEAS = 3
@@ -176,11 +177,11 @@ class LearningAgent(ModelAgent[LearningContext, Hypotheses, LearningAnswer]):
             value = _number(told.value)
             if value is not None:
                 said = facts.text(told.reasoning, REASONING_LONGEST)
-                ideas.append(Idea(parameter=told.parameter, value=value, reasoning=said.text))
+                ideas.append(Idea(parameter=clean(told.parameter), value=value, reasoning=said.text))
         prompts = tuple(
             PromptIdea(
                 agent=told.agent,
-                text=told.text,
+                text="\n".join(clean(line) for line in told.text.splitlines()),
                 reasoning=facts.text(told.reasoning, REASONING_LONGEST).text,
             )
             for told in answer.prompts

@@ -209,12 +209,15 @@ async def _report(prepared: PreparedReplay, started: float) -> ReplayReport:
 def _sentences(report: ReplayReport) -> str:
     won = "-" if report.win_rate is None else f"{report.win_rate:.1%}"
     mean = "-" if report.mean_r is None else f"{report.mean_r:+.3f} R"
+    if report.r.low is not None and report.r.high is not None:
+        mean += f" (95% {report.r.low:+.3f} to {report.r.high:+.3f})"
     lines = [
         f"desk {report.desk}: {report.first_session} to {report.last_session}, {report.sessions} sessions "
         f"in {report.seconds:.0f} s" + "".join(f" [{stamp}]" for stamp in report.stamps),
         f"equity {report.start_equity:,.2f} to {report.final_equity:,.2f} dollars, "
         f"worst drawdown {report.max_drawdown:.1%}",
         f"trades {report.trades}, won {won}, mean {mean}; regime switches {report.regime_switches}",
+        *_nights(report),
         f"dividends {report.dividends:,.2f}; models {report.model_spend:,.2f}, "
         f"net of them {report.net_equity:,.2f} dollars",
         f"slippage: {_slippage(report)}",
@@ -222,6 +225,18 @@ def _sentences(report: ReplayReport) -> str:
         "denied: " + (", ".join(f"{name} {count}" for name, count in report.denials.items()) or "nothing"),
     ]
     return "\n".join(lines)
+
+
+def _nights(report: ReplayReport) -> list[str]:
+    loop = report.loop
+    if not loop.nights:
+        return []
+    return [
+        f"learning: {loop.nights} nights, {loop.trials} variants tried, {loop.proposals} proposed, "
+        f"{loop.refused} refused; {loop.approved} approved, {loop.rejected} rejected, "
+        f"{loop.promotions} came into force, {loop.rollbacks} rolled back, {loop.expired} expired; "
+        f"{loop.alarms} alarms"
+    ]
 
 
 def _slippage(report: ReplayReport) -> str:

@@ -47,8 +47,9 @@ async def take_effect(engine: AsyncEngine) -> tuple[str, ...]:
 
 
 async def _why_not(database: AsyncSession, row: StrategyAdjustment) -> str | None:
-    if row.kind is not AdjustmentKind.PARAMETER:
-        return None
+    if row.kind is AdjustmentKind.PROMPT:
+        into_shadow = row.route is AdjustmentRoute.SHADOW
+        return "a prompt is not run in the shadow: approve it at once or not at all" if into_shadow else None
     rules = rules_of(await Journal(database).newest_parameters())
     change = ParameterChange(row.parameter_name, Decimal(row.old_value), Decimal(row.new_value))
     return why_not(change, rules)

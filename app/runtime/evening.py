@@ -22,6 +22,7 @@ from app.runtime.digest import as_rows, sections, use_told
 from app.runtime.evidence import Fact, trade_facts
 from app.runtime.halting import held_back
 from app.runtime.learnt import TradeCounts, pool_state, trade_counts
+from app.runtime.lessons import Lessons, lessons_on
 from app.runtime.limits import kelly_caps, limits_now, limits_under, policy_of
 from app.runtime.missed import reckon_missed
 from app.runtime.policies import let_policies_act
@@ -158,7 +159,8 @@ async def deliberate(step: Step) -> StepResult:
         attendance=step.attendance,
     )
     arguments = await step.parts.orchestrator.deliberate_all(candidates.values(), briefing)
-    await _keep(step, arguments, candidates, counts)
+    lessons = await lessons_on(step, regime, arguments, candidates)
+    await _keep(step, arguments, candidates, counts, lessons)
     await _log_figures(step, pool, arguments)
     proposed = [argument.symbol for argument in arguments if argument.terms is not None]
     return StepResult(
@@ -246,7 +248,11 @@ def _argued(arguments: tuple[Argument, ...], policy: Policy) -> Json:
 
 
 async def _keep(
-    step: Step, arguments: tuple[Argument, ...], candidates: dict[str, Screened], counts: TradeCounts
+    step: Step,
+    arguments: tuple[Argument, ...],
+    candidates: dict[str, Screened],
+    counts: TradeCounts,
+    lessons: Lessons,
 ) -> None:
     """Store the evening's arguments with their votes and theses and the approvals they led to."""
     deliberations, votes, approvals = [], [], []
@@ -265,8 +271,12 @@ async def _keep(
                 record=counts.of_setup(argument.setup_type),
                 base_rate=argument.consensus.base_rate,
             )
+            facts = (*facts, *(Fact("Lesson", claim.sentence) for claim in lessons.of(argument.symbol)))
             approvals.append(_approval(step, row.id, argument, argument.terms, argument.plan.close, facts))
     await step.memory.store_deliberations(deliberations, votes, approvals)
+    await step.memory.link_claims(
+        (claim.id, row.id) for row in deliberations for claim in lessons.of(row.symbol)
+    )
     await step.memory.store_theses(
         step.session,
         [

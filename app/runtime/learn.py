@@ -38,6 +38,7 @@ async def learn(step: Step) -> StepResult:
         transactions=memory,
         source=step.evidence or await _stored(engine, step),
         agent=LearningAgent(step.parts.models),
+        models=step.parts.models,
         attendance=step.attendance,
     )
     report = await loop.night(

@@ -9,6 +9,7 @@ from decimal import Decimal
 
 import psycopg
 
+from agents.statistics import Estimate
 from agents.trading.slippage import SlippageRecord, SlippageSummary, measure, summarise
 from app.runtime.performance import read_performance
 from storage.records import OrderSide
@@ -39,7 +40,25 @@ class ReplayReport:
     slippage: SlippageSummary  # of the entries, from the proposal's close
     regime_switches: int
     denials: Mapping[str, int]
+    r: Estimate  # of a trade, with its 95% interval
+    loop: LoopTotals
     seconds: float
+
+
+@dataclass(frozen=True)
+class LoopTotals:
+    """What the nights came to; all 0 for a replay without them."""
+
+    nights: int
+    trials: int
+    proposals: int
+    refused: int
+    approved: int  # into the shadow or into force, by whoever answers
+    rejected: int
+    promotions: int
+    rollbacks: int
+    expired: int
+    alarms: int
 
 
 @dataclass(frozen=True)
@@ -74,9 +93,10 @@ def read_report(conninfo: str, seconds: float) -> ReplayReport:
     with psycopg.connect(conninfo, autocommit=True, connect_timeout=10) as connection:
         totals = fetch_one(connection, _Totals, _TOTALS)
         denials = fetch_all(connection, _Denial, _DENIALS)
+        loop = fetch_one(connection, LoopTotals, _LOOP)
         fills = fetch_all(connection, _EntryFill, _ENTRIES)
         performance = read_performance(connection)
-    assert totals is not None  # the desk was founded before it ran
+    assert totals is not None and loop is not None  # the desk was founded before it ran
     return ReplayReport(
         desk=totals.name,
         stamps=(SURVIVORS,) if totals.survivors else (),
@@ -96,6 +116,8 @@ def read_report(conninfo: str, seconds: float) -> ReplayReport:
         slippage=summarise(_measured(fill) for fill in fills),
         regime_switches=totals.regime_switches,
         denials={denial.name: denial.count for denial in denials},
+        r=performance.r,
+        loop=loop,
         seconds=round(seconds, 2),
     )
 
@@ -111,6 +133,20 @@ _TOTALS = """
                                     from regime_readings) changes
              where before <> direction) as regime_switches
       from desk
+"""
+
+_LOOP = """
+    select (select count(distinct session) from loop_stages) as nights,
+           (select count(*) from trial_registry) as trials,
+           count(*) filter (where status <> 'refused') as proposals,
+           count(*) filter (where status = 'refused') as refused,
+           count(*) filter (where decided_by is not null and status <> 'rejected') as approved,
+           count(*) filter (where status = 'rejected') as rejected,
+           count(*) filter (where applied_session is not null) as promotions,
+           count(*) filter (where status = 'rolled_back') as rollbacks,
+           count(*) filter (where status = 'expired') as expired,
+           (select count(*) from operations where kind = 'loop') as alarms
+      from strategy_adjustments
 """
 
 _DENIALS = """

@@ -16,6 +16,7 @@ from storage.memory.experiments import (
     PairOnTrial,
     TrialReading,
 )
+from storage.memory.frozen import FrozenMemory, StoredQuestion
 from storage.memory.interactions import Interaction, InteractionMemory, InteractionRow, ModelSpend
 from storage.memory.market import MarketMemory, StoredBar
 from storage.memory.metrics import AgentDay, Measurement, MetricMemory
@@ -65,6 +66,7 @@ __all__ = [
     "StageDone",
     "StoredBar",
     "StoredClaim",
+    "StoredQuestion",
     "StoredThesis",
     "StoredTrade",
     "ToldNews",
@@ -89,5 +91,6 @@ class AgentMemory(
     AdjustmentMemory,
     NightMemory,
     ExperimentMemory,
+    FrozenMemory,
 ):
     """The one door to it all: reads and writes within the transaction of the session it is handed."""

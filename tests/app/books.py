@@ -30,6 +30,7 @@ async def prepare(
     verdicts: VerdictMode = VerdictMode.RECOMMENDED,
     ask_timeout_s: float = 0.2,
     undo_s: int = 0,
+    loop: bool = False,
 ) -> tuple[str, Replay]:
     """A founded desk's connection string and its replay, not yet run; a new desk unless one is named."""
     desk = desk or f"t{uuid4().hex[:10]}"
@@ -55,6 +56,7 @@ async def prepare(
         parts=parts,
         pace=Pace(verdicts=verdicts, ask_timeout_s=ask_timeout_s, undo_s=undo_s, sessions_per_second=None),
         wall=SystemClock(),
+        loop=loop,
     )
     return server.conninfo(database), run
 

@@ -222,10 +222,11 @@ def test_hostile_rows_are_printed_as_text(here: Here) -> None:
     """
     execute(conninfo, call, HOSTILE, HOSTILE, HOSTILE)
     change = """
-        insert into strategy_adjustments (id, parameter_name, old_value, new_value, reasoning,
-            expected_impact, confidence_score, proposed_by, status, outcome, evidence, digest, created_at)
-        values (gen_random_uuid(), %s, %s, %s, %s, '', 50, 'learning', 'proposed', 'PENDING', '{}', '',
-                now())
+        insert into strategy_adjustments (id, short_id, session, kind, family, parameter_name, old_value,
+            new_value, reasoning, expected_impact, confidence_score, proposed_by, status, outcome, evidence,
+            digest, created_at)
+        values (gen_random_uuid(), 'CHG-1', '2018-01-29', 'parameter', '', %s, %s, %s, %s, '', 50, 'learning',
+                'proposed', 'PENDING', '{}', '', now())
     """
     execute(conninfo, change, HOSTILE, HOSTILE, HOSTILE, HOSTILE)
     figure = """

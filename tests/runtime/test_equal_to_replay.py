@@ -91,7 +91,7 @@ def replayed(databases: EmbeddedDatabases, sample: HistoryPack) -> dict[str, Row
 async def _replay(databases: EmbeddedDatabases, sample: HistoryPack) -> dict[str, Rows]:
     days = sessions_of(sample, FIRST, None)[:SESSIONS]
     conninfo, replay = await prepare(
-        databases, sample, days[0], days[-1], verdicts=VerdictMode.ASK, ask_timeout_s=60, undo_s=0
+        databases, sample, days[0], days[-1], verdicts=VerdictMode.ASK, ask_timeout_s=60, undo_s=0, loop=True
     )
     running = asyncio.create_task(replay.run(asyncio.Event()))
     while not running.done():

@@ -160,7 +160,6 @@ async def skipped(stage: Stage, session: date, slot: Slot) -> str:
         (Slot.NEWS, "news"),
         (Slot.RECHECK, "quotes"),
         (Slot.MARK_NOON, "quotes"),
-        (Slot.LEARN, "a learning loop"),
     ],
 )
 async def test_a_slot_whose_need_the_desk_cannot_meet_is_skipped(stage: Stage, slot: Slot, need: str) -> None:

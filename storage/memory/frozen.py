@@ -1,0 +1,79 @@
+"""Past questions to the roles, frozen: what versions of a prompt are compared by."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+
+from sqlalchemy import select
+
+from storage.memory.part import Part
+from storage.models import FrozenQuestion, LlmInteraction, Vote
+from storage.models.base import Json
+from storage.records import AgentName
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredQuestion:
+    """A question as it was sent, the stance it led to, and the dollars it cost."""
+
+    session: date
+    symbol: str | None
+    context: Json
+    decision: str
+    cost_usd: Decimal
+
+
+class FrozenMemory(Part):
+    async def freeze_questions(self, agent: AgentName, *, most: int, now: datetime) -> None:
+        """Freeze the last questions of a role that were answered and led to a vote, up to so many in all."""
+        known = set(
+            await self._session.scalars(
+                select(FrozenQuestion.interaction_id).where(FrozenQuestion.agent_name == agent)
+            )
+        )
+        rows = await self._session.execute(
+            select(LlmInteraction.id, LlmInteraction.session, LlmInteraction.symbol, Vote.stance)
+            .join(Vote, Vote.interaction_id == LlmInteraction.id)
+            .where(
+                LlmInteraction.agent_name == agent,
+                LlmInteraction.success.is_(True),
+                LlmInteraction.session.is_not(None),
+            )
+            .order_by(LlmInteraction.created_at.desc(), LlmInteraction.id)
+            .limit(most)
+        )
+        for row in rows.all()[: max(0, most - len(known))]:
+            if row.id not in known:
+                self._session.add(
+                    FrozenQuestion(
+                        agent_name=agent,
+                        interaction_id=row.id,
+                        session=row.session,
+                        symbol=row.symbol,
+                        decision=row.stance,
+                        frozen_at=now,
+                    )
+                )
+        await self._session.flush()
+
+    async def frozen_questions(self, agent: AgentName) -> Sequence[StoredQuestion]:
+        """The frozen questions of a role, oldest first."""
+        rows = await self._session.execute(
+            select(FrozenQuestion, LlmInteraction.input_context, LlmInteraction.cost_usd)
+            .join(LlmInteraction, LlmInteraction.id == FrozenQuestion.interaction_id)
+            .where(FrozenQuestion.agent_name == agent)
+            .order_by(FrozenQuestion.session, FrozenQuestion.symbol)
+        )
+        return [
+            StoredQuestion(
+                session=row.session,
+                symbol=row.symbol,
+                context=context,
+                decision=row.decision,
+                cost_usd=cost,
+            )
+            for row, context, cost in rows
+        ]
