@@ -1,6 +1,7 @@
-"""The paper desk as its runtime runs it, for a week, against the vendor as a server of its own.
+"""A paper week as its runtime runs it, against the vendor as a server of its own, a human at the console.
 
-`SESSIONS` and `SPEED` (desk seconds a second) make it longer or gentler: SESSIONS=7 SPEED=600 is the week.
+Proposals are answered by keys; then the quota, the books, the protection and the audit are looked at.
+`SESSIONS` and `SPEED` (desk seconds a second) make it longer or gentler: SESSIONS=6 is a week with exits.
 """
 
 from __future__ import annotations
@@ -12,19 +13,23 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, datetime
+from decimal import Decimal
 
+import psycopg
 import pytest
 
 from agents.market.calendar import add_sessions, sessions
 from app.runtime.live import Rehearsal, open_live_desk
 from app.runtime.slots import due_at
+from storage.anchors import anchors_path, read_anchors
+from storage.audit import verify
 from storage.embedded import EmbeddedServer
 from storage.records import Slot
 from storage.server import EmbeddedDatabases
-from tests.journeys.processes import ROOT, home_of_its_own, wait_until
+from tests.journeys.operating import answer_everything, pending
+from tests.journeys.processes import ROOT, Console, home_of_its_own, wait_until
 from tests.journeys.runtimes import Desk, Process
 from tests.runtime.live_stage import (
-    HELD,
     MONDAY,
     WATCHED,
     assert_decided_on_good_data,
@@ -35,7 +40,7 @@ from tests.runtime.stage import EQUITY
 from tests.standins.market import StandInMarket
 
 pytestmark = pytest.mark.long
-SESSIONS = int(os.environ.get("SESSIONS", "3"))
+SESSIONS = int(os.environ.get("SESSIONS", "2"))
 SPEED = float(os.environ.get("SPEED", "900"))
 NAME = "rehearsal"
 KEY = "a-key-nobody-may-read-0123456789"
@@ -43,21 +48,21 @@ KEY = "a-key-nobody-may-read-0123456789"
 # held by the week in one process, tests/runtime/test_live_week.py.
 BACKFILL = 3
 MOST_A_DAY = 130
+APPROVED_A_DAY = 2
 
 
-def test_a_week_of_the_runtime_keeps_to_the_quota_and_decides_on_good_data() -> None:
+def test_a_week_of_verdicts_by_keys_ends_with_sound_books_and_a_whole_audit() -> None:
     days = sessions(MONDAY, add_sessions(MONDAY, SESSIONS - 1))
     with home_of_its_own() as home, EmbeddedServer(home) as server:
-        databases = EmbeddedDatabases(server)
         founded = asyncio.run(
             open_live_desk(
-                databases,
+                EmbeddedDatabases(server),
                 NAME,
                 start_equity=EQUITY,
                 rehearsal=Rehearsal(pack=None, first=MONDAY, speed=SPEED),
             )
         )
-        seed(founded.conninfo, StandInMarket(), MONDAY, WATCHED, HELD)
+        seed(founded.conninfo, StandInMarket(), MONDAY, WATCHED, ())
         desk = Desk(founded.conninfo)
         with stand_in(founded.clock.now(), SPEED) as base_url:
             settings = {
@@ -68,39 +73,91 @@ def test_a_week_of_the_runtime_keeps_to_the_quota_and_decides_on_good_data() -> 
                 "QUORUM_REHEARSAL__FIRST": MONDAY.isoformat(),
                 "QUORUM_REHEARSAL__SPEED": str(SPEED),
             }
-            with Process(home, "run", "--desk", NAME, settings=settings) as runtime:
-                last = due_at(days[-1], Slot.SETTLE_EVENING)
-                left_s = (last - founded.clock.now()).total_seconds() / SPEED
-                done = (
-                    "select count(*) from runs where session = %s and slot = %s and finished_at is not null"
-                )
+            with (
+                Process(home, "run", "--desk", NAME, settings=settings) as runtime,
+                Console(home, "--desk", NAME, settings=settings) as console,
+            ):
+                given = [0, 0]
+                ended = "select 1 from runs where session = %s and slot = %s and finished_at is not null"
+                for day in days:
+                    left_s = (due_at(day, Slot.DIGEST) - founded.clock.now()).total_seconds() / SPEED
+                    wait_until(
+                        lambda day=day: desk.one(ended, day, Slot.DIGEST.value),  # type: ignore[misc]
+                        timeout_s=max(left_s, 0) + 120,
+                        saw=lambda: f"{runtime.said[-3000:]}\n{unwell(desk)}",
+                    )
+                    if pending(founded.conninfo):
+                        approved, rejected = answer_everything(console, founded.conninfo, most=APPROVED_A_DAY)
+                        given[0] += approved
+                        given[1] += rejected
+                last = add_sessions(days[-1], 1)
+                left_s = (due_at(last, Slot.SETTLE) - founded.clock.now()).total_seconds() / SPEED
                 wait_until(
-                    lambda: desk.one(done, days[-1], Slot.SETTLE_EVENING.value),
-                    timeout_s=left_s + 120,
+                    lambda: desk.one(ended, last, Slot.SETTLE.value),
+                    timeout_s=max(left_s, 0) + 120,
                     saw=lambda: f"{runtime.said[-3000:]}\n{unwell(desk)}",
                 )
+                console.press("\x11\x11")
+                console.end(timeout_s=20)
                 said = runtime.said
         try:
-            report(desk, days, said)
+            report(desk, given, home_anchors=len(read_anchors(anchors_path(home, NAME))))
+            check_audit(founded.conninfo)
+            check_quota(desk, days, said)
         finally:
             desk.close()
 
 
-def report(desk: Desk, days: list[date], said: str) -> None:
+def report(desk: Desk, given: list[int], *, home_anchors: int) -> None:
+    orders = desk.ask("select symbol, side, state, note from orders order by created_at")
+    outcomes = desk.ask("select symbol, exit_reason, r_multiple from trade_outcomes order by exit_time")
+    verbs = {row["verb"]: row["n"] for row in desk.ask("select verb, count(*) n from verdicts group by 1")}
+    print(f"\n{given} verdicts by keys\n{verbs}\n{orders}\n{outcomes}\n{unwell(desk)}")  # noqa: T201
+    assert sum(given) > 0 and given[0] > 0, "nothing was proposed that could be answered"
+    assert verbs.get("approved", 0) == given[0] and verbs.get("rejected", 0) == given[1]
+    assert home_anchors > 0
+    entries = [row for row in orders if row["side"] == "buy"]
+    assert entries and all(row["state"] in ("filled", "skipped") for row in entries)
+    fills = desk.ask(
+        "select f.symbol, f.price, f.shares, a.min_entry, a.max_entry, a.max_shares from fills f"
+        " join orders o on o.id = f.order_id join approvals a on a.id = o.approval_id where f.side = 'buy'"
+    )
+    assert len(fills) == sum(row["state"] == "filled" for row in entries)
+    for fill in fills:
+        price, low, high = (Decimal(str(fill[name])) for name in ("price", "min_entry", "max_entry"))
+        assert low <= price <= high
+        assert int(str(fill["shares"])) <= int(str(fill["max_shares"]))
+    naked = desk.ask("select symbol from positions where state = 'open' and protected_by is null")
+    assert naked == []
+    held = {
+        str(row["symbol"]): row["shares"]
+        for row in desk.ask("select symbol, shares from positions where state = 'open'")
+    }
+    account = {
+        str(row["symbol"]): row["shares"] for row in desk.ask("select symbol, shares from paper_holdings")
+    }
+    assert held == account
+
+
+def check_quota(desk: Desk, days: list[date], said: str) -> None:
     calls = calls_of(desk.conninfo)
-    states = {row["state"]: row["n"] for row in desk.ask("select state, count(*) as n from runs group by 1")}
-    print(f"\n{calls}\n{states}\n{unwell(desk)}")  # noqa: T201
-    print(f"{assert_decided_on_good_data(desk.conninfo)} values read")  # noqa: T201
+    print(f"{calls}\n{assert_decided_on_good_data(desk.conninfo)} values read")  # noqa: T201
     assert KEY not in said
     assert calls.faults == 0
     assert calls.fullest <= 250
     assert all(calls.a_day[day] <= MOST_A_DAY for day in days[BACKFILL:])
-    settled = desk.ask("select session from runs where slot = 'settle' and state = 'done' order by 1")
-    assert [row["session"] for row in settled] == days
-    held = desk.ask("select symbol, last_session from positions where state = 'open' order by 1")
-    assert [(row["symbol"], row["last_session"]) for row in held][: len(HELD)] == [
-        (symbol, days[-1]) for symbol in sorted(HELD)
+    settled = [
+        row["session"]
+        for row in desk.ask("select session from runs where slot = 'settle' and state = 'done'")
     ]
+    assert set(days) <= set(settled)
+
+
+def check_audit(conninfo: str) -> None:
+    with psycopg.connect(conninfo, autocommit=True) as connection:
+        found = verify(connection)
+    assert found.is_whole, found.damage[:5]
+    assert found.rows > 20
 
 
 def unwell(desk: Desk) -> str:
