@@ -26,7 +26,7 @@ from app.runtime.slots import SLOTS, due_at, slots_of
 from app.settings import Settings
 from app.wiring import desk_parts, sources, vendor_market
 from storage.engine import open_engine
-from storage.models import ParameterVersion, Watch
+from storage.models import PaperHolding, ParameterVersion, Watch
 from storage.records import DeskKind, Slot, to_price
 from storage.server import EmbeddedDatabases
 from tests.runtime.stage import EQUITY, HandClock, Stage, read
@@ -176,6 +176,9 @@ def seed(
                     last_close=close,
                     last_session=eve,
                 )
+            )
+            session.add(
+                PaperHolding(symbol=symbol, shares=100, entry_session=eve, last_close=close, last_session=eve)
             )
 
 

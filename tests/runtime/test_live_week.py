@@ -30,7 +30,9 @@ async def test_a_week_after_the_backfill_costs_at_most_130_calls_a_day_on_good_d
     async with live_stage(databases) as stage:
         for day in days:
             await stage.day(day)
-            held = await stage.rows("select symbol, last_session from positions where state = 'open'")
+            held = await stage.rows(
+                "select symbol, last_session from positions where state = 'open' order by 1"
+            )
             assert held == [(symbol, day) for symbol in HELD]  # every exit was looked at, backfill or not
         calls = calls_of(stage.conninfo)
         values = assert_decided_on_good_data(stage.conninfo)
