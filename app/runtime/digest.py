@@ -8,13 +8,14 @@ from datetime import datetime
 
 from agents.market.calendar import NEW_YORK
 from app.runtime.beside import beside
+from app.runtime.slots import due_at
 from app.runtime.step import Step
 from storage.digest import Day, DayClose, DayExit, DayPending, DayRegime, DigestSection
 from storage.models.base import Json
 from storage.plain import shortened
 from storage.quota_query import read_quota
 from storage.quota_snapshot import QuotaRow
-from storage.records import DeskKind, Rung
+from storage.records import DeskKind, Rung, Slot
 from storage.snapshot import SpendRow
 from storage.snapshot_spend import read_spend
 
@@ -101,7 +102,8 @@ def _account(close: DayClose | None, regime: DayRegime | None) -> list[str]:
 
 def _pending(row: DayPending) -> str:
     risky = ", risky: its id must be typed" if row.risky else ""
-    until = "before it is entered" if row.expires_at is None else f"until {_cutoff(row.expires_at)}"
+    # By the exchange's calendar: the row's own term is the wall's, which a rehearsal does not live by.
+    until = f"until {_cutoff(due_at(row.entry_session, Slot.CUTOFF))}"
     return f"{row.short_id} for {row.entry_session}, {row.max_risk:,.2f} dollars at risk{risky}: {until}."
 
 
