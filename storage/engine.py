@@ -15,7 +15,8 @@ def open_engine(conninfo: str, *, durable: bool = True, application: str = "quor
     With `durable` False a commit does not wait for the disk: after a crash of the server the last moments may
     be missing, never torn. Only a replay may ask for that: it does the missing steps again, alike.
     """
-    options = PATIENT if durable else "-c synchronous_commit=off"
+    # A night of a replay may think for minutes within its transaction, as a step of a durable desk may.
+    options = PATIENT if durable else "-c synchronous_commit=off -c idle_in_transaction_session_timeout=0"
 
     async def connect() -> psycopg.AsyncConnection[tuple[object, ...]]:
         return await psycopg.AsyncConnection.connect(

@@ -39,6 +39,8 @@ from storage.versions import prompt_text
 
 FAMILIES = tuple(sorted({row.family for row in space().values() if row.replayable}))
 
+MOST_PARAMETERS = 6  # varied in one night: what changes the screen costs a night minutes
+
 _ADJUSTMENTS: TypeAdapter[tuple[Adjustment, ...]] = TypeAdapter(tuple[Adjustment, ...])
 _HYPOTHESES: TypeAdapter[Hypotheses] = TypeAdapter(Hypotheses)
 
@@ -288,6 +290,13 @@ def family_of(session: date) -> str:
     return FAMILIES[session.toordinal() // 7 % len(FAMILIES)]
 
 
+def parameters_of(family: str, session: date) -> tuple[str, ...]:
+    """The parameters of a family that are varied that week: a large one takes several of its turns."""
+    names = [row.name for row in space().values() if row.family == family and row.replayable]
+    parts = -(-len(names) // MOST_PARAMETERS)
+    return tuple(names[session.toordinal() // 7 // len(FAMILIES) % parts :: parts])
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Asked:
     trials: int
@@ -303,7 +312,7 @@ async def _searched(simulator: Simulator, tonight: Tonight, told: Hypotheses, as
         trials_before=asked.trials,
         in_flight=asked.busy,
         rejected=asked.rejected,
-        only=[row.name for row in space().values() if row.family == told.family],
+        only=parameters_of(told.family, tonight.session) if told.family else (),
     )
 
 
