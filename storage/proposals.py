@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -28,7 +29,7 @@ from storage.records import (
     uuid7,
 )
 from storage.rows import fetch_all, fetch_one
-from storage.versions import roll_back
+from storage.versions import roll_back, value_in_force
 
 Connection = psycopg.Connection[tuple[object, ...]]
 
@@ -191,6 +192,12 @@ def approve(
         at_once = route is AdjustmentRoute.AT_ONCE
         if row.status is AdjustmentStatus.PROMOTABLE and not at_once:
             return refused(f"{row.short_id} has been through the shadow: at once, or not at all")
+        if row.kind is AdjustmentKind.PROMPT and not at_once:
+            return refused(
+                f"{row.short_id} is a prompt, and prompts run in no shadow: at once, or not at all"
+            )
+        if why_not := _overtaken(connection, row):
+            return refused(why_not)
         if at_once and typed_id != row.short_id:
             return refused(f"risky: type {row.short_id} to put it into force")
         effective_at = rules.now + timedelta(seconds=rules.undo_risky_s if at_once else rules.undo_s)
@@ -273,16 +280,22 @@ def undo(connection: Connection, proposal_id: UUID, operator: Operator) -> Comma
             return refused(f"{row.short_id} is {row.status}: there is no verdict to take back")
         if row.effective_at is None or row.effective_at <= rules.now:
             return refused(f"the verdict on {row.short_id} has taken effect; it can be rolled back")
-        connection.execute(_REOPEN, [row.id])
+        try:
+            with connection.transaction():
+                connection.execute(_REOPEN, [row.id])
+        except psycopg.errors.UniqueViolation:
+            return refused(f"another change of {row.family} is on its way by now: the verdict stands")
         return _said(connection, row, ChangeVerb.UNDONE, operator, "", f"{row.short_id} waits again")
 
 
 def take_back(connection: Connection, proposal_id: UUID, reason: str, operator: Operator) -> CommandReceipt:
     """Roll a change back, out of the shadow or out of force."""
     with connection.transaction():
-        row, _ = _locked(connection, proposal_id)
-        if row is None:
+        # Not held before: whoever puts changes into force takes the desk's lock first, and so does this.
+        found = fetch_one(connection, _Stored, _READ + " where id = %s", [proposal_id])
+        if found is None:
             return refused("there is no such change on this desk")
+        row = _row(found)
         receipt = roll_back(connection, row.id, operator=operator, reason=reason or "by hand")
         if receipt.accepted:
             _record(connection, row, ChangeVerb.ROLLED_BACK, operator, reason)
@@ -301,9 +314,21 @@ def _decidable(
         return row, rules, f"{row.short_id} is {row.status}{by} already"
     if row.expires_at is not None and row.expires_at <= rules.now:
         return row, rules, f"{row.short_id} expired on {row.expires_at:%Y-%m-%d %H:%M}Z"
+    if row.evidence is None:
+        return row, rules, f"the evidence of {row.short_id} cannot be read: it cannot be decided"
     if digest != row.digest or not row.sound:
         return row, rules, f"{row.short_id} changed after it was shown; look at it again"
     return row, rules, ""
+
+
+def _overtaken(connection: Connection, row: ProposalRow) -> str:
+    """Why the change starts from a value that is not in force any more, or nothing."""
+    if row.kind is not AdjustmentKind.PARAMETER:
+        return ""
+    now = value_in_force(connection, row.name)
+    if now is None or now == Decimal(row.old_value):
+        return ""
+    return f"{row.name} stands at {now} by now, not at {row.old_value}"
 
 
 def _locked(connection: Connection, proposal_id: UUID) -> tuple[ProposalRow | None, _Rules | None]:

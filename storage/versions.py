@@ -139,6 +139,11 @@ async def roll_back_async(
     return await _answered_async(connection, _roll_back(adjustment_id, operator, reason))
 
 
+def value_in_force(connection: Connection, name: str) -> Decimal | None:
+    """What a parameter stands at now; None where no version has it."""
+    return _answered(connection, _value_in_force(name))
+
+
 async def due_changes(connection: AsyncConnection) -> tuple[UUID, ...]:
     """Approved changes whose undo window is over, in the order they were decided."""
     cursor = await connection.execute(_DUE)

@@ -10,11 +10,11 @@ import typer
 from app.commands.desks import open_desk
 from app.operator import this_operator
 from app.settings import load_settings
-from storage.errors import OperatorError
+from storage.errors import DatabaseAway, OperatorError
 from storage.halt import new_halt
 from storage.halt_file import halt_path, read_halt, write_halt
 from storage.plain import clean
-from storage.server import MAIN_DESK, checked_desk_name
+from storage.server import MAIN_DESK, checked_desk_name, open_server
 
 
 def halt_desk(desk: str | None, reason: str) -> None:
@@ -28,10 +28,19 @@ def halt_desk(desk: str | None, reason: str) -> None:
         with open_desk(name) as opened:
             opened.snapshot()
             receipt = opened.desk.halt(read_halt(path) or asked)
-    except OperatorError as away:
+    except DatabaseAway as away:
         typer.echo(f"desk {name}: halted by the file {path}; its row follows when a runtime leads ({away})")
         return
+    except OperatorError:
+        if not _is_there(name):
+            path.unlink(missing_ok=True)  # a slip of the keyboard halts nothing, also later
+        raise
     typer.echo(clean(f"desk {name}: {receipt.message}"))
+
+
+def _is_there(name: str) -> bool:
+    settings = load_settings()
+    return open_server(settings.home, settings.database_url).has_desk(name)
 
 
 def lift_desk(desk: str | None, reason: str) -> None:

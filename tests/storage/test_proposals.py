@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from storage.memory import Adjustment, AgentMemory
-from storage.proposal_evidence import ProposalEvidence
+from storage.proposal_evidence import ProposalEvidence, proposal_digest
 from storage.proposals import (
     ProposalRow,
     approve,
@@ -109,7 +109,7 @@ async def test_at_once_needs_the_id_typed_whoever_writes_to_the_table(desk: str)
     [
         ("new_value = '60'", "changed after it was shown"),
         ("evidence = evidence || '{\"n\": 999}'", "changed after it was shown"),
-        ("evidence = '{}'", "changed after it was shown"),
+        ("evidence = '{}'", "cannot be read"),
         ("expires_at = now() - interval '1 s'", "expired on"),
         ("status = 'expired'", "is expired already"),
     ],
@@ -160,6 +160,35 @@ async def test_a_rejection_needs_a_reason_and_a_deferral_a_day_ahead(desk: str) 
         assert reject(connection, row.id, row.digest, "too few trades", ADA).accepted
         found = read_proposal(connection, row.short_id.lower())
     assert found is not None and found.decision_reason == "too few trades"
+
+
+async def test_evidence_that_cannot_be_read_is_not_decided_even_with_its_digest(desk: str) -> None:
+    row = shown(desk)
+    digest = proposal_digest(row.kind, row.name, row.old_value, row.new_value, {"n": 1})
+    execute(desk, "update strategy_adjustments set evidence = '{\"n\": 1}', digest = %s", digest)
+    receipt = say(desk, shown(desk))
+    assert not receipt.accepted and "cannot be read" in receipt.message
+
+
+async def test_a_rejection_is_not_taken_back_over_another_change_of_the_family(desk: str) -> None:
+    row = shown(desk)
+    async with build.transaction(desk) as session:
+        other = change(parameter="setups.momentum.stop_atr", old_value="2", new_value="2.25")
+        await AgentMemory(session).store_adjustment(other, now=CLOSE)
+    with psycopg.connect(desk, autocommit=True) as connection:
+        execute(desk, "update strategy_adjustments set experiment = 'x' where id = %s", row.id)
+        assert reject(connection, row.id, row.digest, "no", ADA).accepted
+        (second,) = [found for found in read_proposals(connection, most=5) if found.waits]
+        assert say(desk, second).accepted
+        receipt = undo(connection, row.id, ADA)
+    assert not receipt.accepted and "the verdict stands" in receipt.message
+
+
+async def test_a_change_that_was_overtaken_is_not_approved(desk: str) -> None:
+    row = shown(desk)
+    parameters = '{"setups": {"momentum": {"rsi_min": 55}}}'
+    execute(desk, "update parameter_versions set parameters = %s::jsonb", parameters)
+    assert say(desk, row).message == "setups.momentum.rsi_min stands at 55 by now, not at 50"
 
 
 async def test_one_in_the_shadow_is_rolled_back_by_hand(desk: str) -> None:
