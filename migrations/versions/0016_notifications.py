@@ -47,7 +47,7 @@ def upgrade() -> None:
         sa.Column("seen_by", sa.String(), nullable=True),
         sa.CheckConstraint("step >= 0 and attempts >= 0", name=op.f("ck_notifications_counts")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_notifications")),
-        sa.UniqueConstraint("subject", "step", name=op.f("uq_notifications_subject")),
+        sa.UniqueConstraint("subject", "step", name=op.f("uq_notifications_subject_step")),
     )
     op.create_index(
         "ix_notifications_unsent",

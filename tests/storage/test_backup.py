@@ -119,7 +119,7 @@ def test_what_is_damaged_or_foreign_makes_no_desk(
         case _:
             _with_manifest(made, rows={"desk": 7})
     before = desks(databases)
-    with pytest.raises(OperatorError, match="cannot be restored|nothing was kept"):
+    with pytest.raises(OperatorError, match=r"cannot be restored|nothing was kept"):
         restore(databases, made, "elsewhere")
     assert desks(databases) == before
 
@@ -146,7 +146,7 @@ def test_a_newer_schema_or_format_is_refused(made: Path) -> None:
     with pytest.raises(OperatorError, match="schema 9999 is newer"):
         read_manifest(made)
     _with_manifest_raw(made, {"format": 99})
-    with pytest.raises(OperatorError, match="of format 99|cut off"):
+    with pytest.raises(OperatorError, match=r"of format 99|cut off"):
         read_manifest(made)
 
 
