@@ -7,9 +7,8 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
-from enum import StrEnum
 from urllib.parse import urlsplit
 
 import psycopg
@@ -19,6 +18,8 @@ from agents.market import web
 from agents.market.fmp.caller import Errand
 from agents.market.fmp.keeping import Refused
 from agents.market.quota import FmpPlan
+from app.commands.doctor_machine import look_at_keeping, look_at_machine
+from app.commands.findings import Finding, Line
 from app.commands.watch import doubts_of
 from app.runtime.leader import check_clock
 from app.runtime.live import find_live_desk
@@ -52,22 +53,6 @@ _LAST_CALL = """
 """
 
 
-class Finding(StrEnum):
-    OK = "ok"
-    WARNING = "warning"  # the desk works without it
-    FAILED = "FAILED"
-
-
-@dataclass(frozen=True)
-class Line:
-    """One thing that was looked at. What is not OK has a remedy."""
-
-    what: str
-    finding: Finding
-    text: str
-    remedy: str = ""
-
-
 def print_findings(desk: str | None, *, online: bool, as_object: bool) -> bool:
     """One line each; whether nothing failed. The vendor is asked only `online`, and then once."""
     settings = load_settings()
@@ -85,6 +70,7 @@ def print_findings(desk: str | None, *, online: bool, as_object: bool) -> bool:
 
 
 def _look(settings: Settings, name: str, *, online: bool) -> Iterator[Line]:
+    yield from look_at_machine(settings)
     yield _home(settings)
     yield from _keys(settings)
     try:
@@ -184,6 +170,7 @@ def _desk(settings: Settings, server: Server, name: str, conninfo: str) -> Itera
         )
         yield from _vendor(settings, snapshot, conninfo)
         yield from _watchlist(settings, desk)
+        yield from look_at_keeping(settings, name, snapshot, conninfo)
     yield from _feeds(settings)
 
 

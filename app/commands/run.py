@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
 
+from app.commands.doctor_machine import doubts_about_settings_file
 from app.commands.models import tell_models
+from app.logs import log_to
 from app.runtime.backups import NightlyBackup
 from app.runtime.child import child_command, run_until_signalled, watch_lifeline
 from app.runtime.guard import Guard
@@ -30,12 +32,16 @@ from storage.leadership import connect, database_now, this_process
 from storage.records import Queue
 from storage.server import Server, checked_desk_name, open_server
 
+log = logging.getLogger(__name__)
+
 
 def run_runtime(desk: str, *, standby: bool) -> None:
     """Lead the desk, or stand by until it may, until stopped. Raises OperatorError."""
-    _log_to_stderr()
     checked_desk_name(desk)  # it names a file before it names a database
     settings = load_settings()
+    log_to(settings, f"run-{desk}")
+    for doubt in doubts_about_settings_file():
+        log.warning("%s", doubt)
     server = open_server(settings.home, settings.database_url)
     with only_one(settings.home, desk) as first:
         if not first and not standby:
@@ -45,9 +51,10 @@ def run_runtime(desk: str, *, standby: bool) -> None:
 
 def run_worker(desk: str, queues: str, *, lifeline: bool) -> None:
     """Take jobs of some queues of the desk until stopped. Raises OperatorError."""
-    _log_to_stderr()
     asked = _queues(queues)
+    checked_desk_name(desk)
     settings = load_settings()
+    log_to(settings, f"{'compute' if lifeline else 'worker'}-{desk}")
     server = open_server(settings.home, settings.database_url)
     if not server.has_desk(desk):
         raise OperatorError(f"there is no desk {desk}", "start its runtime first: quorum run")
@@ -125,12 +132,3 @@ def _queues(words: str) -> list[Queue]:
     if not asked:
         raise OperatorError("no queue is named", f"the queues are {', '.join(known)}")
     return [Queue(word) for word in dict.fromkeys(asked)]
-
-
-def _log_to_stderr() -> None:
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    # What they have to say about a database that is away, our own lines say in words.
-    for chatty in ("alembic", "apscheduler", "procrastinate", "psycopg"):
-        logging.getLogger(chatty).setLevel(logging.CRITICAL)
