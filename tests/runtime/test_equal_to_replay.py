@@ -60,6 +60,8 @@ NAMED = {
     "client_order_id": "split_part(client_order_id, '-', 1)",
     "broker_fill_id": "split_part(broker_fill_id, '-', 2)",
     "protected_by": "split_part(protected_by, '-', 1)",
+    # A rehearsal has slots that a replay has not, and its digest warns of what they lacked.
+    "result": "t.result #- '{digest}'",
 }
 COMPARED = (
     AgentMeasurement,
@@ -143,7 +145,8 @@ async def test_a_rehearsal_does_what_a_replay_does(
         ours = rehearsed[table]
         if table == Run.__tablename__:
             rows = [row for row in rows if "the history ends here" not in row[0]]
-        assert ours == rows, table
+        for mine, theirs in zip(ours, rows, strict=True):
+            assert mine == theirs, table
     # and it was worth comparing
     assert len(replayed["approvals"]) >= 3
     assert len(replayed["trade_outcomes"]) >= 2

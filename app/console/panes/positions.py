@@ -62,7 +62,7 @@ class PositionsPane(TablePane):
         Column(title="HELD", width=5, right=True, drop=4),
         Column(title="HEAT", width=5, right=True, drop=7),
         Column(title="EARN", width=4, right=True, drop=10),
-        Column(title="STOP AT", width=7, drop=12),
+        Column(title="STOP AT", width=7, drop=2),
     )
 
     def rows(self, view: View, width: int) -> Iterable[Row]:
