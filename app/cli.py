@@ -10,7 +10,7 @@ import typer
 
 from app.cli_ask import asking
 from app.cli_inbox import approvals, inbox, policy
-from app.cli_learning import proposals
+from app.cli_learning import learning, proposals
 from app.cli_memory import memory
 from app.cli_ops import ops
 from app.cli_options import (
@@ -57,6 +57,7 @@ app.add_typer(inbox)
 app.add_typer(approvals, name="approvals")
 app.add_typer(policy, name="policy")
 app.add_typer(proposals, name="proposals")
+app.add_typer(learning)
 app.add_typer(ops)
 app.add_typer(safety)
 app.add_typer(views)

@@ -9,9 +9,19 @@ import typer
 
 from app.cli_options import JsonOption, MainDeskOption, MostOption, one_line
 
+learning = typer.Typer(no_args_is_help=True)
 proposals = typer.Typer(help="Changes the desk proposes to itself, and what you say to them.")
 
 ChangeArgument = Annotated[str, typer.Argument(help="The change's id, as CHG-1A2B3.")]
+
+
+@learning.command("loop")
+@one_line
+def loop_health(desk: MainDeskOption = None, as_json: JsonOption = False) -> None:
+    """Tell how the nights of learning went, and what is on trial."""
+    from app.commands.loop import print_loop
+
+    print_loop(desk, as_object=as_json)
 
 
 @proposals.callback(invoke_without_command=True)

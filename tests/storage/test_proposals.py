@@ -222,6 +222,8 @@ async def test_the_commands_say_the_same_and_hostile_words_stay_words(
     monkeypatch.setattr("app.commands.desks.open_server", lambda *_: Server())
     monkeypatch.setattr("app.commands.desks.load_settings", _NoSettings)
     run = CliRunner().invoke
+    nights = run(app, ["loop"]).output
+    assert "no night has run yet" in nights and "0 variants ever tried" in nights
     said = run(app, ["proposals"]).output
     assert row.short_id in said and "promising" in said
     card = run(app, ["proposals", "show", row.short_id]).output
