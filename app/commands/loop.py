@@ -1,4 +1,4 @@
-"""`quorum loop`: how the nights of learning went, what is on trial, which lesson stood beside which decision."""
+"""`quorum loop`: how the nights of learning went, what is on trial, which lessons stood beside decisions."""
 
 from __future__ import annotations
 
