@@ -55,7 +55,7 @@ def test_two_machines_one_server_and_it_restarts_in_the_middle_of_a_job(machines
             run = wait_until(lambda: waiting_for(desk, "settle"), timeout_s=60, saw=lambda: first.said)
             server.stop()
         server.start()
-        wait_until(lambda: state_of(desk, run) == "done", timeout_s=40, saw=lambda: first.said + worker.said)
+        wait_until(lambda: state_of(desk, run) == "done", timeout_s=120, saw=lambda: first.said + worker.said)
         wait_until(lambda: desk.leader in (first.pid, second.pid), saw=lambda: first.said + second.said)
         wait_until(
             lambda: desk.one("select count(distinct worker) >= 3 from runs where state = 'done'"),
@@ -81,7 +81,7 @@ def test_a_leader_that_is_cut_off_steps_down_and_another_leads(machines: tuple[P
                     lambda: "does not lead any more" in remote.said, timeout_s=30, saw=lambda: remote.said
                 )
                 cut(namespace, "up")
-                wait_until(lambda: "stands by" in remote.said, timeout_s=40, saw=lambda: remote.said)
+                wait_until(lambda: "stands by" in remote.said, timeout_s=120, saw=lambda: remote.said)
                 assert desk.leader == local.pid
                 assert desk.epoch == 2
                 remote.send(signal.SIGTERM)
