@@ -199,12 +199,15 @@ _LISTED = """
 _MISSED = """
     with last as (select max(session) as session from equity)
     select count(*) filter (where state = 'expired' and entry_session > last.session - 7) as expired,
+           count(*) filter (where state = 'expired' and what_if_note is null
+                              and entry_session > last.session - 7) as running,
            coalesce(sum(what_if_r) filter (
                where state = 'expired' and entry_session > last.session - 7), 0) as expired_r,
            count(*) filter (where state = 'rejected') as rejected,
            coalesce(sum(what_if_r) filter (where state = 'rejected'), 0) as rejected_r
       from approvals, last
-     where state in ('expired', 'rejected') and what_if_r is not null and entry_session > last.session - 31
+     where (state = 'expired' or (state = 'rejected' and what_if_r is not null))
+       and entry_session > last.session - 31
     having count(*) > 0
 """
 

@@ -28,12 +28,13 @@ class HaltRow:
 
 @dataclass(frozen=True, kw_only=True)
 class MissedRow:
-    """What was not traded and is known by now: unanswered in the last week, rejected in the last month.
+    """What was not traded: unanswered in the last week, and of the last month's rejections what is known.
 
-    R is what the desk's own rules would have made of it, after costs.
+    R is what the desk's own rules would have made of it, after costs; `running` have not ended yet.
     """
 
     expired: int
+    running: int
     expired_r: float
     rejected: int
     rejected_r: float
@@ -41,7 +42,12 @@ class MissedRow:
     @property
     def words(self) -> str:
         """In a strip or a digest; nothing where nothing was missed."""
-        return f"{self.expired} missed this week = {self.expired_r:+.1f}R" if self.expired else ""
+        if not self.expired:
+            return ""
+        if self.running == self.expired:
+            return f"{self.expired} missed this week, still running"
+        still = f", {self.running} still running" if self.running else ""
+        return f"{self.expired} missed this week = {self.expired_r:+.1f}R{still}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -156,7 +156,10 @@ async def _waiting(step: Step) -> list[tuple[Approval, float | None]]:
         .order_by(Deliberation.rank, Approval.symbol)
         .with_for_update(of=Approval)
     )
-    return [(row[0], row[1]) for row in rows]
+    waiting = [(row[0], row[1]) for row in rows]
+    # The database's clock, after the rows are held: past the cutoff a policy has no more say than a human.
+    now = (await step.database.execute(select(func.clock_timestamp()))).scalar_one()
+    return [one for one in waiting if one[0].expires_at is None or one[0].expires_at > now]
 
 
 def _approve(step: Step, approval: Approval, policy: StandingPolicy) -> None:

@@ -39,6 +39,17 @@ async def test_a_policy_approves_one_and_leaves_the_other_to_the_human(stage: St
     assert await stage.rows("select 1 from fills") == []
 
 
+async def test_after_the_cutoff_a_policy_has_no_more_say_than_a_human(stage: Stage) -> None:
+    """As of a desk that was down overnight and comes back between the cutoff and the open."""
+    await asyncio.to_thread(policy_in_force, stage.conninfo)
+    await stage.evening(FIRST)
+    await stage.do("update approvals set expires_at = now() - interval '2 minutes'")
+    await stage.play(FIRST, Slot.DIGEST)
+    await stage.play(SECOND, Slot.CUTOFF)
+    assert await stage.rows("select distinct state from approvals") == [("expired",)]
+    assert await stage.rows("select 1 from orders") == []
+
+
 async def test_a_policy_that_is_off_says_why_and_does_nothing(stage: Stage) -> None:
     name = await asyncio.to_thread(policy_in_force, stage.conninfo)
     await stage.evening(FIRST)
@@ -74,7 +85,12 @@ async def test_while_nobody_is_there_nothing_is_proposed_or_entered(stage: Stage
 
 async def test_what_nobody_answered_is_followed_to_its_end(stage: Stage) -> None:
     await stage.evening(FIRST)
-    session, told = SECOND, []
+    await stage.play(SECOND, Slot.CUTOFF, Slot.SETTLE, Slot.DIGEST)
+    with Desk(stage.conninfo) as desk:
+        early = desk.snapshot()
+    assert early is not None and early.missed is not None
+    assert early.missed.words.startswith("2 missed this week")  # loud from the first evening on
+    session, told = next_session(SECOND), []
     for _ in range(25):
         await stage.play(session, Slot.CUTOFF, Slot.SETTLE)
         await stage.play(session, Slot.DIGEST)

@@ -244,3 +244,11 @@ def test_what_was_missed_is_summed_up(paper: str) -> None:
     missed = snapshot.missed
     assert missed.words == "2 missed this week = +1.5R"
     assert (missed.rejected, missed.rejected_r) == (1, -1.0)
+    for running, words in (
+        ("short_id = 'T-0'", "2 missed this week = +1.0R, 1 still running"),
+        ("state = 'expired'", "2 missed this week, still running"),
+    ):
+        execute(paper, f"update approvals set what_if_r = null, what_if_note = null where {running}")
+        with Desk(paper) as desk:
+            snapshot = desk.snapshot()
+        assert snapshot is not None and snapshot.missed is not None and snapshot.missed.words == words
