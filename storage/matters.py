@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import psycopg
 
+from storage.absence import standing_absence
 from storage.quota_query import read_quota
 from storage.quota_rules import BLOCK_WORDS
 from storage.records import NoticeKind, Severity
@@ -36,12 +37,12 @@ _MATTERS = """
            symbol || ' (' || short_id || ') waits for a verdict, entry on ' || entry_session
            || ', at most $' || max_risk || ' at risk' || case when risky then ', RISKY' else '' end
            || ': quorum approvals' as text, true as stands
-      from approvals where state = 'pending'
+      from approvals where state = 'pending' and not %(away)s
     union all
     select 'proposal', 'proposal:' || id || ':' || status, 'info',
            parameter_name || ' ' || old_value || ' -> ' || new_value || ' (' || short_id
            || ') is proposed and waits for a verdict', true
-      from strategy_adjustments where status in ('proposed', 'promotable')
+      from strategy_adjustments where status in ('proposed', 'promotable') and not %(away)s
     union all
     select 'halt', 'halt:' || id, 'critical', 'HALTED by ' || halted_by || ': ' || reason, true
       from halts where lifted_at is null
@@ -95,7 +96,12 @@ def read_matters(connection: Connection) -> tuple[Matter, ...]:
         kind = connection.execute("select kind from desk").fetchone()
         if kind is None or kind[0] == "history":
             return ()
-        rows = fetch_all(connection, Matter, _MATTERS, {"waits_s": WAITS_S, "leaderless_s": LEADERLESS_S})
+        asked = {
+            "waits_s": WAITS_S,
+            "leaderless_s": LEADERLESS_S,
+            "away": standing_absence(connection) is not None,  # who is away is called for no verdict
+        }
+        rows = fetch_all(connection, Matter, _MATTERS, asked)
         return (*rows, *_budget(connection), *_quota(connection))
 
 

@@ -107,6 +107,14 @@ def test_every_kind_of_trouble_is_read_from_the_rows(connection: Connection, des
     assert set(said) == {"approval", "backup", "loop", "run", "digest", "waits", "leader", "halt"}
     assert said["halt"].severity is said["run"].severity is said["leader"].severity is Severity.CRITICAL
     assert "audit head" in said["digest"].text and "FAILED: no room" in said["backup"].text
+    execute(
+        desk,
+        "insert into absences (id, since, until, reason, told_by, told_from)"
+        " values (%s, now(), now() + interval '1 day', 'sailing', 'ada', '')",
+        uuid7(),
+    )
+    away = {matter.subject.split(":")[0] for matter in read_matters(connection)}
+    assert away == set(said) - {"approval"}  # troubles are still told
     execute(desk, "update desk set kind = 'history', history_title = 'x', history_digest = 'x'")
     assert read_matters(connection) == ()
 
