@@ -7,8 +7,9 @@ from statistics import fmean, stdev
 
 from agents.market.indicators import SESSIONS_PER_YEAR
 from agents.statistics import Estimate, Tally, mean_interval, shrunk, wilson
+from storage.learning_records import AdjustmentOutcome
 from storage.memory import AdjustmentMeasure, Interval, PatternFilter, Span
-from storage.records import AdjustmentOutcome, Direction
+from storage.records import Direction
 
 EVEN_CHANCE = 0.5
 LEAST_TRADES = 5  # on either side of a change, or nothing is said of it

@@ -9,16 +9,10 @@ from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage.events import Topic, notify
+from storage.learning_records import AdjustmentKind, AdjustmentStatus, VersionSource
 from storage.models import DeskRow, ParameterVersion, Run, StrategyAdjustment
 from storage.models.base import Json
-from storage.records import (
-    AdjustmentKind,
-    AdjustmentStatus,
-    DeskState,
-    RunState,
-    Slot,
-    VersionSource,
-)
+from storage.records import DeskState, RunState, Slot
 from storage.versions import LOCK
 
 

@@ -7,7 +7,7 @@ from datetime import date, datetime
 
 import psycopg
 
-from storage.records import AdjustmentStatus, ExperimentState, LoopStage
+from storage.learning_records import AdjustmentStatus, ExperimentState, LoopStage
 from storage.rows import fetch_all, fetch_one
 
 Connection = psycopg.Connection[tuple[object, ...]]

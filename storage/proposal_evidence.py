@@ -13,7 +13,8 @@ from dataclasses import asdict, dataclass, fields
 from datetime import date
 from typing import Any
 
-from storage.records import AdjustmentKind, Direction
+from storage.learning_records import AdjustmentKind
+from storage.records import Direction
 
 Json = dict[str, Any]
 

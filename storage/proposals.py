@@ -16,18 +16,15 @@ from uuid import UUID
 import psycopg
 
 from storage.control import refused, taken
-from storage.proposal_evidence import ProposalEvidence, evidence_from_json, proposal_digest
-from storage.records import (
+from storage.learning_records import (
     AdjustmentKind,
     AdjustmentOutcome,
     AdjustmentRoute,
     AdjustmentStatus,
     ChangeVerb,
-    CommandReceipt,
-    OperationKind,
-    Operator,
-    uuid7,
 )
+from storage.proposal_evidence import ProposalEvidence, evidence_from_json, proposal_digest
+from storage.records import CommandReceipt, OperationKind, Operator, uuid7
 from storage.rows import fetch_all, fetch_one
 from storage.versions import roll_back, value_in_force
 
@@ -67,8 +64,8 @@ _REOPEN = """
 
 
 @dataclass(frozen=True, kw_only=True)
-class ProposalRow:
-    """A proposed change as it stands. `evidence` is None where what is stored cannot be read."""
+class _Columns:
+    """What a row says of itself."""
 
     id: UUID
     short_id: str
@@ -90,7 +87,6 @@ class ProposalRow:
     sharpe_after: float | None
     win_rate_before: float | None
     win_rate_after: float | None
-    evidence: ProposalEvidence | None
     digest: str
     expires_at: datetime | None
     deferred_until: datetime | None
@@ -102,6 +98,18 @@ class ProposalRow:
     applied_version: int | None
     rolled_back_at: datetime | None
     created_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Stored(_Columns):
+    evidence: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProposalRow(_Columns):
+    """A proposed change as it stands. `evidence` is None where what is stored cannot be read."""
+
+    evidence: ProposalEvidence | None
     sound: bool  # the digest is that of what is stored
 
     @property
@@ -124,42 +132,6 @@ class _Rules:
     now: datetime
     undo_s: int
     undo_risky_s: int
-
-
-@dataclass(frozen=True)
-class _Stored:
-    id: UUID
-    short_id: str
-    session: date
-    kind: AdjustmentKind
-    name: str
-    family: str
-    unit: str
-    bounds: str
-    old_value: str
-    new_value: str
-    reasoning: str
-    expected_impact: str
-    confidence: float
-    status: AdjustmentStatus
-    refused_because: str | None
-    outcome: AdjustmentOutcome
-    sharpe_before: float | None
-    sharpe_after: float | None
-    win_rate_before: float | None
-    win_rate_after: float | None
-    evidence: Mapping[str, Any]
-    digest: str
-    expires_at: datetime | None
-    deferred_until: datetime | None
-    route: AdjustmentRoute | None
-    decided_by: str | None
-    decided_at: datetime | None
-    decision_reason: str | None
-    effective_at: datetime | None
-    applied_version: int | None
-    rolled_back_at: datetime | None
-    created_at: datetime
 
 
 def read_proposals(connection: Connection, *, most: int) -> tuple[ProposalRow, ...]:

@@ -15,16 +15,8 @@ from uuid import UUID
 
 import psycopg
 
-from storage.records import (
-    AdjustmentKind,
-    AdjustmentRoute,
-    AdjustmentStatus,
-    CommandReceipt,
-    OperationKind,
-    Operator,
-    VersionSource,
-    uuid7,
-)
+from storage.learning_records import AdjustmentKind, AdjustmentRoute, AdjustmentStatus, VersionSource
+from storage.records import CommandReceipt, OperationKind, Operator, uuid7
 
 Connection = psycopg.Connection[tuple[object, ...]]
 AsyncConnection = psycopg.AsyncConnection[tuple[object, ...]]

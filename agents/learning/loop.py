@@ -32,9 +32,10 @@ from agents.roles.learning import (
     LearningContext,
     OpenParameter,
 )
+from storage.learning_records import LoopStage
 from storage.memory import Adjustment, AgentMemory, StageDone, StoredClaim, TriedVariant
 from storage.models.base import Json
-from storage.records import AgentName, LoopStage, uuid7
+from storage.records import AgentName, uuid7
 from storage.versions import prompt_text
 
 FAMILIES = tuple(sorted({row.family for row in space().values() if row.replayable}))

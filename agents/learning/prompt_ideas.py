@@ -21,9 +21,10 @@ from agents.roles.asking import Models
 from agents.roles.learning import PromptIdea
 from agents.roles.news_analyst import NewsAnswer
 from agents.roles.research import ResearchAnswer
+from storage.learning_records import AdjustmentKind
 from storage.memory import Adjustment, AgentMemory, StoredQuestion
 from storage.proposal_evidence import ProposalEvidence
-from storage.records import AdjustmentKind, AgentName, ThesisKind
+from storage.records import AgentName, ThesisKind
 from storage.versions import prompt_parts, prompt_text
 
 MOST_QUESTIONS = 40

@@ -9,9 +9,10 @@ from agents.learning.evidence import Evidence
 from agents.learning.runs import Run, SimulatedTrade
 from agents.learning.search import Proposal
 from agents.learning.space import ParameterChange, RefusedChange, plain, space
+from storage.learning_records import AdjustmentKind
 from storage.memory import Adjustment
 from storage.proposal_evidence import ChangedDecision, EvidenceCheck, ProposalEvidence, RegimeGain
-from storage.records import AdjustmentKind, AgentName
+from storage.records import AgentName
 
 EVENINGS = 20
 MOST_DECISIONS = 40

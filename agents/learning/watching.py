@@ -20,9 +20,9 @@ from agents.learning.runs import Key, Run
 from agents.learning.source import EvidenceSource
 from agents.learning.space import DeskRules, ParameterChange, changed
 from agents.learning.tonight import Tonight, aside, rules_of
+from storage.learning_records import AdjustmentStatus, ExperimentState
 from storage.memory import AgentMemory, ChangeOnTrial, PairOnTrial, TrialReading
 from storage.memory.nights import THE_LOOP
-from storage.records import AdjustmentStatus, ExperimentState
 
 # Where history holds too few pairs to know the scale of a trial: engineering defaults, on the careful side.
 DEVIATION = 1.0

@@ -15,6 +15,7 @@ import typer
 from app.commands.desks import open_desk
 from app.operator import this_operator
 from storage.errors import OperatorError
+from storage.learning_records import AdjustmentKind, AdjustmentRoute
 from storage.plain import as_json, clean
 from storage.proposal_evidence import ProposalEvidence
 from storage.proposals import (
@@ -27,7 +28,7 @@ from storage.proposals import (
     take_back,
     undo,
 )
-from storage.records import AdjustmentKind, AdjustmentRoute, CommandReceipt
+from storage.records import CommandReceipt
 
 Connection = psycopg.Connection[tuple[object, ...]]
 Answer = TypeVar("Answer")

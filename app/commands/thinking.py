@@ -12,9 +12,9 @@ import typer
 from app.commands.agents import agent_named
 from app.commands.desks import open_desk, recall
 from storage.errors import OperatorError
+from storage.learning_records import AdjustmentStatus
 from storage.memory import AdjustmentRow, AgentDay, AgentMemory, InteractionRow, Measurement, ModelSpend
 from storage.plain import as_json, clean, shortened
-from storage.records import AdjustmentStatus
 
 DAYS_SHOWN = 20
 FIGURES_SHOWN = 40

@@ -12,13 +12,9 @@ from agents.learning.evidence import HistoryVerdict
 from agents.learning.space import ParameterChange, why_not
 from agents.learning.tonight import rules_of
 from storage.journal import Journal
+from storage.learning_records import AdjustmentKind, AdjustmentRoute, AdjustmentStatus
 from storage.models import StrategyAdjustment
-from storage.records import (
-    AdjustmentKind,
-    AdjustmentRoute,
-    AdjustmentStatus,
-    VerdictMode,
-)
+from storage.records import VerdictMode
 from storage.versions import AsyncConnection, apply_change_async, due_changes
 
 WAITING = (AdjustmentStatus.PROPOSED, AdjustmentStatus.PROMOTABLE)

@@ -10,17 +10,11 @@ from uuid import UUID
 
 from sqlalchemy import select
 
+from storage.learning_records import AdjustmentKind, AdjustmentOutcome, AdjustmentStatus
 from storage.memory.part import Part
 from storage.models import Equity, StrategyAdjustment, TradeOutcome
 from storage.proposal_evidence import ProposalEvidence, proposal_digest
-from storage.records import (
-    AdjustmentKind,
-    AdjustmentOutcome,
-    AdjustmentStatus,
-    AgentName,
-    Direction,
-    uuid7,
-)
+from storage.records import AgentName, Direction, uuid7
 
 
 @dataclass(frozen=True, kw_only=True)

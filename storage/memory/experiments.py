@@ -11,17 +11,11 @@ from uuid import UUID
 from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
 
+from storage.learning_records import AdjustmentKind, AdjustmentStatus, ExperimentState
 from storage.memory.part import Part
 from storage.models import Experiment, ParameterVersion, ShadowPair, StrategyAdjustment
 from storage.models.base import Json, JsonRows
-from storage.records import (
-    AdjustmentKind,
-    AdjustmentStatus,
-    Direction,
-    ExperimentState,
-    Operator,
-    uuid7,
-)
+from storage.records import Direction, Operator, uuid7
 from storage.versions import AsyncConnection, roll_back_async
 
 WATCHED = (AdjustmentStatus.SHADOW, AdjustmentStatus.PROMOTABLE)

@@ -11,6 +11,7 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 
+from storage.learning_records import AdjustmentStatus, LoopStage
 from storage.memory.part import Part
 from storage.models import (
     Approval,
@@ -29,11 +30,9 @@ from storage.models import (
 )
 from storage.models.base import Json
 from storage.records import (
-    AdjustmentStatus,
     AgentName,
     Direction,
     ExitReason,
-    LoopStage,
     OperationKind,
     PositionState,
     SetupType,

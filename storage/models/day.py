@@ -19,18 +19,9 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
+from storage.learning_records import VersionSource
 from storage.models.base import Base, Id, Instant, Json, Money, choice
-from storage.records import (
-    DeskKind,
-    DeskState,
-    Direction,
-    Rung,
-    RunState,
-    Slot,
-    VerdictMode,
-    VersionSource,
-    Volatility,
-)
+from storage.records import DeskKind, DeskState, Direction, Rung, RunState, Slot, VerdictMode, Volatility
 
 
 class DeskRow(Base):

@@ -10,15 +10,15 @@ from sqlalchemy import CheckConstraint, DateTime, ForeignKey, Index, Numeric, St
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from storage.models.base import Base, Id, Instant, Json, Money, Score, Usd, choice
-from storage.records import (
+from storage.learning_records import (
     AdjustmentKind,
     AdjustmentOutcome,
     AdjustmentRoute,
     AdjustmentStatus,
-    AgentName,
     ChangeVerb,
 )
+from storage.models.base import Base, Id, Instant, Json, Money, Score, Usd, choice
+from storage.records import AgentName
 
 
 class AgentPrompt(Base):

@@ -8,8 +8,9 @@ from uuid import UUID
 from sqlalchemy import ARRAY, CheckConstraint, DateTime, ForeignKey, Index, UniqueConstraint, Uuid, text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from storage.learning_records import ExperimentState, LoopStage
 from storage.models.base import Base, Id, Instant, Json, JsonRows, choice
-from storage.records import AgentName, Direction, ExperimentState, LoopStage
+from storage.records import AgentName, Direction
 
 
 class LoopStageRow(Base):

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from agents.patterns import levels_of, measured, pattern
 from agents.statistics import Tally
+from storage.learning_records import AdjustmentOutcome
 from storage.memory import PatternFilter, Span
-from storage.records import AdjustmentOutcome, Direction, SetupType
+from storage.records import Direction, SetupType
 
 BOUNCE, BEAR = SetupType.OVERSOLD_BOUNCE, Direction.BEAR
 results = st.lists(st.floats(-3, 5), max_size=30)

@@ -82,7 +82,7 @@ def without_a_key() -> dict[Slot, str]:
         for slot in Slot
         if slot not in NOTHING_NEEDED
     }
-    return {**lacks, Slot.LEARN: "lacks a learning loop: not in this version"}
+    return {**lacks, Slot.LEARN: "lacks a learning loop"}
 
 
 def schedule(lacks: Mapping[Slot, str]) -> tuple[SlotRow, ...]:

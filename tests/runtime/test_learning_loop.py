@@ -25,9 +25,10 @@ from app.runtime.changes import answer_proposals, take_effect
 from app.runtime.founding import set_rules
 from app.runtime.slots import due_at
 from storage.journal import Journal
+from storage.learning_records import LoopStage
 from storage.memory import AgentMemory
 from storage.proposal_evidence import evidence_from_json
-from storage.records import AgentName, DeskKind, LoopStage, Slot, VerdictMode
+from storage.records import AgentName, DeskKind, Slot, VerdictMode
 from tests.learning.test_search import HOLD, IMPATIENT, WARM_UP
 from tests.learning.worlds import World, world
 from tests.runtime.stage import FIRST, Stage, with_parts

@@ -9,6 +9,7 @@ from decimal import Decimal
 import pytest
 from sqlalchemy.exc import IntegrityError
 
+from storage.learning_records import AdjustmentKind, AdjustmentOutcome, AdjustmentStatus
 from storage.memory import (
     Adjustment,
     AdjustmentMeasure,
@@ -22,9 +23,6 @@ from storage.memory import (
 from storage.models import AgentMetric, CashEvent, Deliberation
 from storage.proposal_evidence import ProposalEvidence
 from storage.records import (
-    AdjustmentKind,
-    AdjustmentOutcome,
-    AdjustmentStatus,
     AgentName,
     CashKind,
     Direction,

@@ -7,6 +7,7 @@ from datetime import date
 
 import pytest
 
+from storage.learning_records import AdjustmentKind
 from storage.proposal_evidence import (
     ChangedDecision,
     DecisionMix,
@@ -16,7 +17,7 @@ from storage.proposal_evidence import (
     evidence_from_json,
     proposal_digest,
 )
-from storage.records import AdjustmentKind, Direction
+from storage.records import Direction
 
 WHOLE = ProposalEvidence(
     verdict="inconclusive",

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 from typer.testing import CliRunner
 
+from storage.learning_records import AdjustmentKind, AdjustmentRoute, AdjustmentStatus
 from storage.memory import Adjustment, AgentMemory
 from storage.proposal_evidence import ProposalEvidence, proposal_digest
 from storage.proposals import (
@@ -22,14 +23,7 @@ from storage.proposals import (
     take_back,
     undo,
 )
-from storage.records import (
-    AdjustmentKind,
-    AdjustmentRoute,
-    AdjustmentStatus,
-    AgentName,
-    CommandReceipt,
-    Operator,
-)
+from storage.records import AgentName, CommandReceipt, Operator
 from tests.storage import desk_builder as build
 from tests.storage.desk_builder import ADA, CLOSE, SESSIONS, execute, scalar, writing
 
