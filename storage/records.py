@@ -32,10 +32,15 @@ def to_price(value: float | Decimal) -> Decimal:
 
 
 def uuid7() -> UUID:
-    """A time-ordered UUID (RFC 9562, version 7), made here because PostgreSQL has it only from 18 on."""
-    milliseconds = time.time_ns() // 1_000_000
-    value = bytearray(milliseconds.to_bytes(6, "big") + os.urandom(10))
-    value[6] = (value[6] & 0x0F) | 0x70
+    """A time-ordered UUID (RFC 9562, version 7), made here because PostgreSQL has it only from 18 on.
+
+    Its twelve bits after the millisecond are the fraction of it (method 3 of section 6.2), so that two rows
+    one process writes in a millisecond sort as they were written.
+    """
+    milliseconds, rest_ns = divmod(time.time_ns(), 1_000_000)
+    fraction = (rest_ns << 12) // 1_000_000
+    value = bytearray(milliseconds.to_bytes(6, "big") + fraction.to_bytes(2, "big") + os.urandom(8))
+    value[6] |= 0x70
     value[8] = (value[8] & 0x3F) | 0x80
     return UUID(bytes=bytes(value))
 

@@ -122,13 +122,7 @@ def test_a_uuid7_is_what_it_claims_and_carries_the_time() -> None:
 def test_uuid7s_are_ordered_by_time_and_never_repeat() -> None:
     made = [uuid7() for _ in range(2_000)]
     assert len(set(made)) == len(made)
-    stamps = [one.int >> 80 for one in made]
-    assert stamps == sorted(stamps)
-    early = uuid7()
-    until = time.time_ns() // 1_000_000 + 2
-    while time.time_ns() // 1_000_000 < until:
-        pass
-    assert early < uuid7()
+    assert made == sorted(made)
 
 
 # -- money ---------------------------------------------------------------------------------------------------
