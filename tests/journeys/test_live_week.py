@@ -75,7 +75,7 @@ def test_a_week_of_verdicts_by_keys_ends_with_sound_books_and_a_whole_audit() ->
             }
             with (
                 Process(home, "run", "--desk", NAME, settings=settings) as runtime,
-                # A runtime of the console's own would take over when this one is killed, after the vendor is gone.
+                # One the console started would take over from this one, killed last, when the vendor is gone.
                 Console(
                     home, "--desk", NAME, settings=settings | {"AGENT_ORCHESTRATOR_ENABLED": "false"}
                 ) as console,
