@@ -13,7 +13,16 @@ from uuid import UUID
 
 import psycopg
 
-from storage import control, policies, positions_control, reconciliation, vendor_control, verdicts, watchlist
+from storage import (
+    control,
+    policies,
+    positions_control,
+    proposals,
+    reconciliation,
+    vendor_control,
+    verdicts,
+    watchlist,
+)
 from storage.absence import come_back, leave
 from storage.curve import Curve, read_curve
 from storage.digest import StoredDigest, read_digest
@@ -21,8 +30,11 @@ from storage.evening import Evening, read_evening
 from storage.exchanges import Exchange, read_decision_exchanges, read_exchange, read_exchanges
 from storage.halt import halt, lift
 from storage.history import Past, read_past
+from storage.learning_records import AdjustmentRoute
+from storage.loop_health import LoopHealth, read_loop_health
 from storage.notes import note_or_tags
 from storage.policies import PolicyDraft, PolicyRow
+from storage.proposals import ProposalRow
 from storage.quota_query import read_entitlements, read_quota_use
 from storage.quota_snapshot import EntitlementRow, QuotaUse
 from storage.reconciliation import DifferenceRow
@@ -133,6 +145,38 @@ class Desk:
 
     def revoke_policy(self, short_id: str, *, operator: Operator) -> CommandReceipt:
         return policies.revoke(self._connected(), short_id, operator)
+
+    def change(self, change_id: UUID) -> ProposalRow | None:
+        """A proposed change with all of its evidence; None where there is none of that id."""
+        return proposals.read_change(self._connected(), change_id)
+
+    def approve_change(
+        self, change_id: UUID, *, digest: str, route: AdjustmentRoute, typed_id: str, operator: Operator
+    ) -> CommandReceipt:
+        """Send exactly the change the digest names into the shadow, or at once into force, its id typed."""
+        return proposals.approve(self._connected(), change_id, digest, route, typed_id, operator)
+
+    def reject_change(
+        self, change_id: UUID, *, digest: str, reason: str, operator: Operator
+    ) -> CommandReceipt:
+        return proposals.reject(self._connected(), change_id, digest, reason, operator)
+
+    def defer_change(
+        self, change_id: UUID, *, digest: str, until: datetime, operator: Operator
+    ) -> CommandReceipt:
+        return proposals.defer(self._connected(), change_id, digest, until, operator)
+
+    def undo_change(self, change_id: UUID, *, operator: Operator) -> CommandReceipt:
+        """Take a verdict on a change back before it takes effect."""
+        return proposals.undo(self._connected(), change_id, operator)
+
+    def roll_back_change(self, change_id: UUID, reason: str, *, operator: Operator) -> CommandReceipt:
+        """Take a change out of the shadow or out of force."""
+        return proposals.take_back(self._connected(), change_id, reason, operator)
+
+    def loop_health(self) -> LoopHealth:
+        """How the nights of learning go."""
+        return read_loop_health(self._connected())
 
     def pause_agent(self, agent: AgentName, *, operator: Operator) -> CommandReceipt:
         return control.pause_agent(self._connected(), agent, operator)

@@ -15,6 +15,7 @@ from uuid import UUID
 
 import psycopg
 
+from storage.changes import WAITING, change_words
 from storage.control import refused, taken
 from storage.learning_records import (
     AdjustmentKind,
@@ -29,8 +30,6 @@ from storage.rows import fetch_all, fetch_one
 from storage.versions import roll_back, value_in_force
 
 Connection = psycopg.Connection[tuple[object, ...]]
-
-WAITING = (AdjustmentStatus.PROPOSED, AdjustmentStatus.PROMOTABLE)
 
 _READ = """
     select id, short_id, session, kind, parameter_name as name, family, unit, bounds, old_value, new_value,
@@ -118,13 +117,18 @@ class ProposalRow(_Columns):
         return self.status in WAITING
 
     @property
+    def no_shadow(self) -> str:
+        """Why it cannot go into the shadow, or nothing."""
+        if self.status is AdjustmentStatus.PROMOTABLE:
+            return f"{self.short_id} has been through the shadow: at once, or not at all"
+        if self.kind is AdjustmentKind.PROMPT:
+            return f"{self.short_id} is a prompt, and prompts run in no shadow: at once, or not at all"
+        return ""
+
+    @property
     def words(self) -> str:
         """Old and new in one line, with the change in percent where both are numbers."""
-        if self.kind is AdjustmentKind.PROMPT:
-            return f"another prompt for {self.name}"
-        change = _percent(self.old_value, self.new_value)
-        unit = f" {self.unit}" if self.unit else ""
-        return f"{self.name} {self.old_value} -> {self.new_value}{unit}{change}"
+        return change_words(self.kind, self.name, self.old_value, self.new_value, self.unit)
 
 
 @dataclass(frozen=True)
@@ -148,6 +152,12 @@ def read_proposal(connection: Connection, short_id: str) -> ProposalRow | None:
     return None if found is None else _row(found)
 
 
+def read_change(connection: Connection, proposal_id: UUID) -> ProposalRow | None:
+    """That one; None where there is none."""
+    found = fetch_one(connection, _Stored, _READ + " where id = %s", [proposal_id])
+    return None if found is None else _row(found)
+
+
 def approve(
     connection: Connection,
     proposal_id: UUID,
@@ -162,12 +172,8 @@ def approve(
         if row is None or rules is None or why_not:
             return refused(why_not)
         at_once = route is AdjustmentRoute.AT_ONCE
-        if row.status is AdjustmentStatus.PROMOTABLE and not at_once:
-            return refused(f"{row.short_id} has been through the shadow: at once, or not at all")
-        if row.kind is AdjustmentKind.PROMPT and not at_once:
-            return refused(
-                f"{row.short_id} is a prompt, and prompts run in no shadow: at once, or not at all"
-            )
+        if row.no_shadow and not at_once:
+            return refused(row.no_shadow)
         if why_not := _overtaken(connection, row):
             return refused(why_not)
         if at_once and typed_id != row.short_id:
@@ -335,11 +341,3 @@ def _row(stored: _Stored) -> ProposalRow:
         values["evidence"] = None
     reckoned = proposal_digest(stored.kind, stored.name, stored.old_value, stored.new_value, stored.evidence)
     return ProposalRow(**values, sound=reckoned == stored.digest)
-
-
-def _percent(old: str, new: str) -> str:
-    try:
-        before, after = float(old), float(new)
-    except ValueError:
-        return ""
-    return f" ({after / before - 1:+.1%})" if before else ""

@@ -7,6 +7,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from uuid import UUID
 
+from storage.changes import ChangeRow, NightRow
 from storage.evening import ConsensusRow, Evening
 from storage.quota_snapshot import QuotaRow
 from storage.reconciliation import DifferenceRow
@@ -458,6 +459,8 @@ class DeskSnapshot:
     absence: AbsenceRow | None = None  # None: the operator is there
     missed: MissedRow | None = None  # None: nothing was ever left unanswered or turned down
     differences: tuple[DifferenceRow, ...] = ()  # where book and broker do not agree, and nobody has said why
+    changes: tuple[ChangeRow, ...] = ()  # proposed of the desk itself: those that wait first
+    night: NightRow | None = None  # None: no night of learning has run yet
     spend: SpendRow
 
     @property

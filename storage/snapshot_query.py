@@ -8,6 +8,7 @@ from datetime import datetime
 import psycopg
 
 from storage.absence import standing_absence
+from storage.changes import read_changes, read_night
 from storage.evening import read_evening
 from storage.halt import standing_halt
 from storage.quota_query import read_quota
@@ -78,6 +79,8 @@ def read_snapshot(connection: Connection) -> DeskSnapshot | None:
         operations=fetch_all(connection, OperationRow, _OPERATIONS, [OPERATIONS_SHOWN]),
         evening=read_evening(connection),
         totals=read_totals(connection),
+        changes=read_changes(connection),
+        night=read_night(connection),
         quota=read_quota(connection),
         spend=read_spend(connection),
     )

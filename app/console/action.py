@@ -14,6 +14,7 @@ class Scope(StrEnum):
     LIST = "In a list or a text"
     TABLE = "On a row"
     REVIEW = "In the review of an approval"
+    CHANGE = "In the review of a proposed change"
     WHY = "In the funnel of an evening"
     EXCHANGE = "In the prompts and answers of a decision"
     HISTORY = "In the history of decisions"

@@ -6,12 +6,13 @@ from textual.binding import Binding, BindingType
 
 from app.console.action import Action, Scope
 from app.console.registry import ON_THE_DESK
+from app.console.registry_changes import CHANGES
 from app.console.registry_dialogs import IN_DIALOGS
 from app.console.registry_reading import READING
 
 __all__ = ["REGISTRY", "Action", "Scope", "actions_for", "bindings_for", "footer_actions", "palette_actions"]
 
-REGISTRY: tuple[Action, ...] = (*ON_THE_DESK, *READING, *IN_DIALOGS)
+REGISTRY: tuple[Action, ...] = (*ON_THE_DESK, *READING, *IN_DIALOGS, *CHANGES)
 
 
 # Taken before whatever has the focus sees the key: a list has its own use for home and end.

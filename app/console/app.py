@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
 from textual import on
-from textual.app import App
 from textual.binding import BindingType
 from textual.command import Provider
 from textual.message import Message
 from textual.reactive import var
 
 from app.console.actions import Scope, bindings_for
+from app.console.app_changes import ChangesApp
+from app.console.changing import Changing
 from app.console.clock import Clock, SystemClock
 from app.console.feed import Feed, OpenDesk, open_storage_desk
 from app.console.glyphs import ASCII, Glyphs, glyphs_for_locale
@@ -45,7 +46,6 @@ from app.console.messages import (
     WhyAsked,
 )
 from app.console.notes import after_stop, keeps_running, parting
-from app.console.readings import Readings
 from app.console.screens.desk import DeskScreen
 from app.console.state import ConsoleEvent, ConsoleState, HostHealth, Link, View
 from app.console.text import TONES
@@ -89,7 +89,7 @@ def desk_commands() -> type[Provider]:
     return DeskCommands
 
 
-class ConsoleApp(App[None]):
+class ConsoleApp(ChangesApp):
     """The operator's console of one desk."""
 
     CSS_PATH = STYLES
@@ -118,7 +118,7 @@ class ConsoleApp(App[None]):
         self.feed: Feed | None = None
         self.refusal = ""  # why the host could not work at all: the process says it when the screen is gone
         self._stop_answered: bool | None = None  # None: the desk was not asked to stop
-        self.commands = Readings(
+        self.commands = Changing(
             open_desk=open_desk,
             operator=operator,
             post=self.post_message,

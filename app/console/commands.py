@@ -146,7 +146,7 @@ class Commands:
                 case AgentCommand.RUN_NOW:
                     return desk.run_agent_now(agent, operator=operator)
 
-        self._post(CommandTaken(f"{command} {agent}", self._ask(tell, _command_refused)))
+        self._post(CommandTaken(f"{command} {agent}", self._ask(tell, command_refused)))
 
     def _read_exchanges(self, approval_id: UUID, symbol: str) -> None:
         problem = ""
@@ -165,7 +165,7 @@ class Commands:
 
             return desk.halt(new_halt(reason, operator, datetime.now(UTC)))
 
-        self._post(CommandTaken("halt", self._ask(tell, _command_refused)))
+        self._post(CommandTaken("halt", self._ask(tell, command_refused)))
 
     def _ask_of_position(self, asked: Asked) -> None:
         def tell(desk: DeskPort, operator: Operator) -> CommandReceipt:
@@ -176,18 +176,16 @@ class Commands:
             return desk.flatten("", operator=operator)
 
         what = f"{asked.ask} {clean(asked.symbol)}".strip()
-        self._post(CommandTaken(what, self._ask(tell, _command_refused)))
+        self._post(CommandTaken(what, self._ask(tell, command_refused)))
 
     def _take_back(self, symbol: str) -> None:
-        receipt = self._ask(
-            lambda desk, operator: desk.take_back(symbol, operator=operator), _command_refused
-        )
+        receipt = self._ask(lambda desk, operator: desk.take_back(symbol, operator=operator), command_refused)
         self._post(CommandTaken(f"take back {clean(symbol)}", receipt))
 
     def _stop(self) -> None:
         self._post(
             StopTaken(
-                self._ask(lambda desk, operator: desk.stop_runtimes(operator=operator), _command_refused)
+                self._ask(lambda desk, operator: desk.stop_runtimes(operator=operator), command_refused)
             )
         )
 
@@ -219,7 +217,8 @@ def _verdict_refused(message: str) -> VerdictReceipt:
     return VerdictReceipt(accepted=False, state=None, message=message)
 
 
-def _command_refused(message: str) -> CommandReceipt:
+def command_refused(message: str) -> CommandReceipt:
+    """The receipt of a command that never reached the desk."""
     from storage.records import CommandReceipt
 
     return CommandReceipt(accepted=False, message=message)

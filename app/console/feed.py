@@ -12,7 +12,7 @@ from textual.message import Message
 from app.console.messages import DeskLost, SnapshotArrived
 
 if TYPE_CHECKING:
-    from datetime import date
+    from datetime import date, datetime
     from decimal import Decimal
     from uuid import UUID
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from storage.digest import StoredDigest
     from storage.exchanges import Exchange
     from storage.history import Past
+    from storage.learning_records import AdjustmentRoute
+    from storage.loop_health import LoopHealth
+    from storage.proposals import ProposalRow
     from storage.records import AgentName, CommandReceipt, Operator, RejectReason, VerdictReceipt
     from storage.snapshot import DeskSnapshot
     from storage.standstill import HaltRow
@@ -69,6 +72,26 @@ class DeskPort(Protocol):
     def digest(self, session: date | None = None) -> StoredDigest | None: ...
 
     def note(self, position_id: UUID, text: str, *, operator: Operator) -> CommandReceipt: ...
+
+    def change(self, change_id: UUID) -> ProposalRow | None: ...
+
+    def approve_change(
+        self, change_id: UUID, *, digest: str, route: AdjustmentRoute, typed_id: str, operator: Operator
+    ) -> CommandReceipt: ...
+
+    def reject_change(
+        self, change_id: UUID, *, digest: str, reason: str, operator: Operator
+    ) -> CommandReceipt: ...
+
+    def defer_change(
+        self, change_id: UUID, *, digest: str, until: datetime, operator: Operator
+    ) -> CommandReceipt: ...
+
+    def undo_change(self, change_id: UUID, *, operator: Operator) -> CommandReceipt: ...
+
+    def roll_back_change(self, change_id: UUID, reason: str, *, operator: Operator) -> CommandReceipt: ...
+
+    def loop_health(self) -> LoopHealth: ...
 
     def halt(self, asked: HaltRow) -> CommandReceipt: ...
 

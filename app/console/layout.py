@@ -11,7 +11,7 @@ MIN_WIDTH, MIN_HEIGHT = 60, 15  # below this nothing sensible fits
 PLAIN_WIDTH, PLAIN_HEIGHT = 80, 24  # below this: the strip and one list
 WIDE_WIDTH, WIDE_HEIGHT = 120, 34  # rail and main column
 FULL_WIDTH, FULL_HEIGHT = 200, 50  # rail, main column and detail
-RAIL_WIDE, RAIL_FULL, DETAIL_FULL, LOG_FULL = 36, 42, 58, 11
+RAIL_WIDE, RAIL_FULL, DETAIL_FULL, LOG_FULL, CHANGES_FULL = 36, 42, 58, 11, 80
 
 
 class PaneId(StrEnum):
@@ -25,6 +25,7 @@ class PaneId(StrEnum):
     AGENTS = "agents"
     LOG = "log"
     DETAIL = "detail"
+    CHANGES = "changes"
 
     @property
     def key(self) -> str:
@@ -37,10 +38,10 @@ class PaneId(StrEnum):
     @property
     def short(self) -> str:
         """Its name where all the names must share one row."""
-        return {"approvals": "Appr", "positions": "Pos"}.get(self.value, self.heading)
+        return {"approvals": "Appr", "positions": "Pos", "changes": "Chg"}.get(self.value, self.heading)
 
 
-SLOT = (PaneId.POSITIONS, PaneId.LOG, PaneId.DETAIL)  # they share the bottom of a wide screen
+SLOT = (PaneId.POSITIONS, PaneId.LOG, PaneId.DETAIL, PaneId.CHANGES)  # they share the bottom of a wide screen
 
 
 class Size(StrEnum):
@@ -114,5 +115,6 @@ def _full(width: int, height: int) -> tuple[tuple[PaneId, Region], ...]:
         (PaneId.POSITIONS, Region(RAIL_FULL, watch + approvals, main, positions)),
         (PaneId.DETAIL, Region(RAIL_FULL + main, 0, DETAIL_FULL, upper)),
         *_rail(RAIL_FULL, upper),
-        (PaneId.LOG, Region(0, upper, width, LOG_FULL)),
+        (PaneId.LOG, Region(0, upper, width - CHANGES_FULL, LOG_FULL)),
+        (PaneId.CHANGES, Region(width - CHANGES_FULL, upper, CHANGES_FULL, LOG_FULL)),
     )

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from storage.digest import StoredDigest
     from storage.exchanges import Exchange
     from storage.history import Past
+    from storage.loop_health import LoopHealth
+    from storage.proposals import ProposalRow
     from storage.records import AgentName, CommandReceipt
     from storage.snapshot import DeskSnapshot, PositionRow
 
@@ -253,4 +255,42 @@ class DigestRead(Message):
     def __init__(self, digest: StoredDigest | None, problem: str = "") -> None:
         super().__init__()
         self.digest = digest
+        self.problem = problem
+
+
+class ChangeAsked(Message):
+    """The operator opens a proposed change."""
+
+    def __init__(self, change_id: UUID) -> None:
+        super().__init__()
+        self.change_id = change_id
+
+
+class ChangeRead(Message):
+    """A proposed change with its evidence, or why it could not be read."""
+
+    def __init__(self, row: ProposalRow | None, problem: str) -> None:
+        super().__init__()
+        self.row = row
+        self.problem = problem
+
+
+class ChangeUndoAsked(Message):
+    """The operator takes the verdict on a change back."""
+
+    def __init__(self, change_id: UUID) -> None:
+        super().__init__()
+        self.change_id = change_id
+
+
+class LoopAsked(Message):
+    """The operator wants to know how the nights of learning go."""
+
+
+class LoopRead(Message):
+    """How the nights of learning go, or why it could not be read."""
+
+    def __init__(self, health: LoopHealth | None, problem: str = "") -> None:
+        super().__init__()
+        self.health = health
         self.problem = problem

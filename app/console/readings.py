@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from textual.message import Message
 
-from app.console.commands import Commands
+from app.console.commands import Commands, command_refused
 from app.console.feed import DeskPort, first_line
 from app.console.host import ROOT, host_environment
 from app.console.messages import (
@@ -73,12 +73,12 @@ class Readings(Commands):
         self._run(lambda: self._write_note(position_id, text))
 
     def _read_past(self, post: Post, session: date | None, needle: str) -> None:
-        said = _Refusal()
+        said = Refusal()
         found: Past | None = self._ask(lambda desk, _: desk.past(session, needle), said.note)
         post(PastRead(found, needle, said.problem))
 
     def _read_words(self, post: Post, decision: PastDecision) -> None:
-        said = _Refusal()
+        said = Refusal()
 
         def refused(message: str) -> tuple[Exchange, ...]:
             said.note(message)
@@ -88,12 +88,12 @@ class Readings(Commands):
         post(ExchangesRead(decision.symbol, calls, said.problem))
 
     def _read_curve(self, post: Post) -> None:
-        said = _Refusal()
+        said = Refusal()
         found: Curve | None = self._ask(lambda desk, _: desk.curve(), said.note)
         post(CurveRead(found, said.problem))
 
     def _read_digest(self, post: Post) -> None:
-        said = _Refusal()
+        said = Refusal()
         found: StoredDigest | None = self._ask(lambda desk, _: desk.digest(), said.note)
         post(DigestRead(found, said.problem))
 
@@ -101,12 +101,7 @@ class Readings(Commands):
         def tell(desk: DeskPort, operator: Operator) -> CommandReceipt:
             return desk.note(position_id, text, operator=operator)
 
-        def refused(message: str) -> CommandReceipt:
-            from storage.records import CommandReceipt
-
-            return CommandReceipt(accepted=False, message=message)
-
-        self._post(CommandTaken("note", self._ask(tell, refused)))
+        self._post(CommandTaken("note", self._ask(tell, command_refused)))
 
     def _replay(self, post: Post, desk: str, decision: PastDecision) -> None:
         words = ["history", "--desk", desk, "--session", str(decision.session), "--symbol", decision.symbol]
@@ -134,7 +129,7 @@ class Readings(Commands):
         post(BenchmarksRead(rows, tuple(map(str, told.get("unknown", []))), problem))
 
 
-class _Refusal:
+class Refusal:
     """Why something could not be read."""
 
     def __init__(self) -> None:

@@ -135,7 +135,7 @@ READING: tuple[Action, ...] = (
     ),
     Action(
         id="close_reading",
-        keys=("escape", "E", "D", "q"),
+        keys=("escape", "E", "D", "L", "q"),
         shown="esc",
         label="close",
         help="Close what is read",

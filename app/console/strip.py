@@ -10,6 +10,7 @@ from textual.containers import Horizontal, Vertical
 
 from app.console.figures import age, countdown, money, percent, signed, utc
 from app.console.items import SEPARATOR, Item, join
+from app.console.panes.changes import waiting_changes
 from app.console.panes.positions import unprotected
 from app.console.panes.regime import direction_piece
 from app.console.state import SILENT_AFTER_S, HostHealth, Link, View, lives
@@ -95,6 +96,9 @@ def _first(view: View, snapshot: DeskSnapshot) -> list[Item]:
     items.append(
         Item(1, (line(Piece(f"{pad}{word}{pad}", tone)), line(Piece(f"{pad}{short_word}{pad}", tone))))
     )
+    if changes := len(waiting_changes(snapshot)):
+        words = (Piece(f"CHANGES {changes}", Tone.WARN), Piece(f"CHG {changes}", Tone.WARN))
+        items.append(Item(3, tuple(line(word) for word in words)))
     return items
 
 

@@ -16,6 +16,9 @@ from storage.evening import ArguedRow, ConsensusRow, Evening
 from storage.exchanges import Exchange
 from storage.funnel import Deliberated, ScreenCounts, funnel
 from storage.history import Past, PastDecision, PastEvening
+from storage.learning_records import AdjustmentRoute
+from storage.loop_health import LoopHealth
+from storage.proposals import ProposalRow
 from storage.records import (
     AgentName,
     ApprovalState,
@@ -514,6 +517,8 @@ class FakeDesk:
     history: tuple[PastDecision, ...] = ()
     way: Curve = Curve(points=(), regimes=())  # noqa: RUF009 - frozen
     summed_up: StoredDigest | None = None
+    proposed: tuple[ProposalRow, ...] = ()
+    nights: LoopHealth | None = None
     asked: list[tuple[str, UUID, str, str]] = field(default_factory=list)
     told: list[tuple[str, str]] = field(default_factory=list)
     answers: threading.Event = field(default_factory=threading.Event)  # set unless a test holds a stop back
@@ -599,6 +604,34 @@ class FakeDesk:
 
     def note(self, position_id: UUID, text: str, *, operator: Operator) -> CommandReceipt:
         return self._told("note", text)
+
+    def change(self, change_id: UUID) -> ProposalRow | None:
+        return next((row for row in self.proposed if row.id == change_id), None)
+
+    def approve_change(
+        self, change_id: UUID, *, digest: str, route: AdjustmentRoute, typed_id: str, operator: Operator
+    ) -> CommandReceipt:
+        return self._told(f"{route} {typed_id}".strip(), digest)
+
+    def reject_change(
+        self, change_id: UUID, *, digest: str, reason: str, operator: Operator
+    ) -> CommandReceipt:
+        return self._told("reject", reason)
+
+    def defer_change(
+        self, change_id: UUID, *, digest: str, until: datetime, operator: Operator
+    ) -> CommandReceipt:
+        return self._told("defer", until.isoformat())
+
+    def undo_change(self, change_id: UUID, *, operator: Operator) -> CommandReceipt:
+        return self._told("undo", str(change_id))
+
+    def roll_back_change(self, change_id: UUID, reason: str, *, operator: Operator) -> CommandReceipt:
+        return self._told("roll back", str(change_id))
+
+    def loop_health(self) -> LoopHealth:
+        assert self.nights is not None
+        return self.nights
 
     def halt(self, asked: HaltRow) -> CommandReceipt:
         return self._told("halt", asked.reason)

@@ -22,7 +22,7 @@ from .running import running
 
 async def test_a_small_terminal_shows_one_pane_and_the_names_of_all() -> None:
     async with running(FakeDesk(a_desk()), size=(80, 24)) as console:
-        assert "[1 Watch] 2 Appr*2 3 Pos 4 Regime 5 Quota 6 Agents 7 Log 8 Detail" in console.text
+        assert "[1 Watch] 2 Appr*2 3 Pos 4 Regime 5 Quota 6 Agents 7 Log 8 Detail 9 Chg" in console.text
         assert "AAPL" in console.text and "CAT-1f7a" not in console.text
         await console.press("2")
         assert "CAT-1f7a" in console.text and "AXP" not in console.text

@@ -8,8 +8,9 @@ from datetime import timedelta
 import pytest
 from textual.widgets import Button
 
+from app.console.screens.deciding import ARM_S
 from app.console.screens.desk import DeskScreen
-from app.console.screens.review import ARM_S, ReviewScreen
+from app.console.screens.review import ReviewScreen
 from storage.records import ApprovalState
 
 from .desks import NOW, FakeDesk, a_desk, approval_row

@@ -11,6 +11,7 @@ from app.console.layout import PaneId
 from app.console.machine import slot_words
 from app.console.panes.approvals import decided_line, fate
 from app.console.panes.base import LinesPane
+from app.console.panes.changes import change_summary
 from app.console.panes.log import kind_words, operation_key, run_key, run_notes, run_state
 from app.console.panes.positions import unprotected
 from app.console.panes.watch import THESIS_TONES, bar_age
@@ -52,6 +53,10 @@ class DetailPane(LinesPane):
                     position = next((row for row in snapshot.positions if str(row.id) == chosen.key), None)
                     if position is not None:
                         return self._position(position, snapshot, view, width)
+                case PaneId.CHANGES:
+                    change = next((row for row in snapshot.changes if str(row.id) == chosen.key), None)
+                    if change is not None:
+                        return change_summary(change, view, width)
                 case PaneId.LOG:
                     entry = self._entry(chosen.key, snapshot, view, width)
                     if entry:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from textual import events, on
@@ -29,6 +29,7 @@ from app.console.notes import banner_line, banner_text, footer_line
 from app.console.panes.agents import AgentsPane
 from app.console.panes.approvals import ApprovalsPane, pending_note
 from app.console.panes.base import Pane
+from app.console.panes.changes import ChangesPane, changes_note
 from app.console.panes.detail import DetailPane
 from app.console.panes.log import LogPane
 from app.console.panes.positions import PositionsPane
@@ -42,7 +43,17 @@ from app.console.text import Piece, Tone, line
 from app.console.widgets.lines import LineRow, LinesView
 from app.console.widgets.table import Table
 
-PANES = (WatchPane, ApprovalsPane, PositionsPane, RegimePane, QuotaPane, AgentsPane, LogPane, DetailPane)
+PANES = (
+    WatchPane,
+    ApprovalsPane,
+    PositionsPane,
+    RegimePane,
+    QuotaPane,
+    AgentsPane,
+    LogPane,
+    DetailPane,
+    ChangesPane,
+)
 PANE_KEYS = {PaneId.AGENTS: ("pause_agent", "run_agent")}  # shown first while the pane is in front
 TOO_SMALL = f"need {MIN_WIDTH}x{MIN_HEIGHT}"
 
@@ -110,6 +121,8 @@ class DeskFrame(Screen[None], inherit_bindings=False):
             self.pane(PaneId.APPROVALS).show(view)
         if lives(snapshot):
             self.pane(PaneId.AGENTS).show(view)
+        if snapshot.changes:
+            self.pane(PaneId.CHANGES).show(view)
         if snapshot.pending or lives(snapshot):
             self.pane(PaneId.DETAIL).show(view)
 
@@ -172,31 +185,34 @@ class DeskFrame(Screen[None], inherit_bindings=False):
 
     def _title_panes(self) -> None:
         snapshot = self.view_of_app().state.snapshot
-        note = pending_note(snapshot) if snapshot else ""
+        notes = {
+            PaneId.APPROVALS: pending_note(snapshot) if snapshot else "",
+            PaneId.CHANGES: changes_note(snapshot) if snapshot else "",
+        }
         shown = self.plan
         for pane in self.panes:
             if pane.PANE not in shown:
                 continue
-            pane.head(self._title(pane.PANE, note, self.size.width - 6))
+            pane.head(self._title(pane.PANE, notes, self.size.width - 6))
 
-    def _title(self, pane: PaneId, note: str, room: int) -> Content:
+    def _title(self, pane: PaneId, notes: Mapping[PaneId, str], room: int) -> Content:
         """The pane's name; where panes share a place, the names of all that can stand there."""
         if self.zoomed or (
             self.size_class is not Size.PLAIN and (pane not in SLOT or self.size_class is Size.FULL)
         ):
-            mark = note if pane is PaneId.APPROVALS else ""
+            mark = notes.get(pane, "")
             return Content.assemble(
                 (f"{pane.key} {pane.heading}{mark}", "bold"), " zoomed" if self.zoomed else ""
             )
         sharing = SLOT if self.size_class is Size.WIDE else tuple(PaneId)
-        names = [f"{p.key} {p.heading}{note if p is PaneId.APPROVALS else ''}" for p in sharing]
+        names = [f"{p.key} {p.heading}{notes.get(p, '')}" for p in sharing]
         if sum(len(name) + 1 for name in names) + 1 > room:
-            names = [f"{p.key} {p.short}{note if p is PaneId.APPROVALS else ''}" for p in sharing]
+            names = [f"{p.key} {p.short}{notes.get(p, '')}" for p in sharing]
         if sum(len(name) + 1 for name in names) + 1 > room:
             names = [name if p is pane else p.key for p, name in zip(sharing, names, strict=True)]
         parts: list[tuple[str, str]] = []
         for p, name in zip(sharing, names, strict=True):
-            loud = p is PaneId.APPROVALS and bool(note)
+            loud = bool(notes.get(p))
             style = "bold $accent" if p is pane else "$warning" if loud else "$text-muted"
             parts.append((f"[{name}]" if p is pane else name, style))
             parts.append((" ", ""))

@@ -4,8 +4,19 @@ from __future__ import annotations
 
 from textual import on
 
+from app.console.change_card import undoable
 from app.console.layout import PaneId
-from app.console.messages import ExchangesAsked, HaltAsked, RefreshAsked, ReviewAsked, UndoAsked, WhyAsked
+from app.console.messages import (
+    ChangeAsked,
+    ChangeUndoAsked,
+    ExchangesAsked,
+    HaltAsked,
+    LoopAsked,
+    RefreshAsked,
+    ReviewAsked,
+    UndoAsked,
+    WhyAsked,
+)
 from app.console.screens.desk_frame import DeskFrame
 from app.console.widgets.table import Table
 
@@ -18,6 +29,11 @@ class Opening(DeskFrame, inherit_bindings=False):
             for row in state.snapshot.pending:
                 if str(row.id) == event.key:
                     self.post_message(ReviewAsked(row.id))
+                    return
+        if self.front is PaneId.CHANGES and state.snapshot is not None:
+            for change in state.snapshot.changes:
+                if str(change.id) == event.key:
+                    self.post_message(ChangeAsked(change.id))
                     return
         self.came_from = self.front
         self.choose(PaneId.DETAIL)
@@ -38,7 +54,17 @@ class Opening(DeskFrame, inherit_bindings=False):
         self.post_message(HaltAsked())
 
     def action_undo(self) -> None:
+        view = self.view_of_app()
+        snapshot, chosen = view.state.snapshot, self.selection
+        if snapshot is not None and chosen is not None and chosen.kind is PaneId.CHANGES:
+            for row in snapshot.changes:
+                if str(row.id) == chosen.key and undoable(row, view.now):
+                    self.post_message(ChangeUndoAsked(row.id))
+                    return
         self.post_message(UndoAsked())
+
+    def action_loop(self) -> None:
+        self.post_message(LoopAsked())
 
     def action_refresh_desk(self) -> None:
         self.post_message(RefreshAsked())

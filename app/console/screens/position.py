@@ -22,7 +22,7 @@ from app.console.clock import Clock
 from app.console.commands import Ask, Asked
 from app.console.figures import money, price
 from app.console.notes import footer_line
-from app.console.screens.review import ARM_S
+from app.console.screens.deciding import ARM_S
 from app.console.text import Line, Piece, Tone, line, paragraph
 from app.console.widgets.lines import LineRow
 from storage.plain import clean

@@ -1,0 +1,117 @@
+"""The learning loop: how each stage of the last night went, what is on trial, which lesson touched what."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+
+from app.console.actions import Scope, bindings_for
+from app.console.figures import full
+from app.console.messages import LoopRead
+from app.console.text import Line, Piece, Tone, labelled, line, outside, paragraph
+from app.console.widgets.lines import LinesView
+
+if TYPE_CHECKING:
+    from app.console.changing import Changing
+    from storage.loop_health import LoopHealth, TrialRow
+
+LABEL = 11
+NONE_YET = "no night has run yet: the desk measures itself at 20:00 New York after a session"
+
+
+def loop_lines(health: LoopHealth | None, width: int) -> list[Line]:
+    """The loop under its headings; alarms first, for they are why somebody looks."""
+    if health is None or not health.stages:
+        return paragraph(NONE_YET, width, tone=Tone.MUTED)
+    lines: list[Line] = []
+    if health.alarms:
+        lines.append(line(Piece("ALARMS", Tone.HEAD)))
+        for alarm in health.alarms:
+            lines += paragraph(f"! {full(alarm.at)} {alarm.text}", width, indent=2, tone=Tone.WARN)
+        lines.append(line())
+    lines.append(line(Piece(f"{'LAST NIGHT':<{LABEL}}{'IN':>7}{'OUT':>7}  OF", Tone.HEAD)))
+    for stage in health.stages:
+        counts = f"{stage.rows_in:>7,}{stage.rows_out:>7,}"
+        quiet = Tone.WARN if not stage.rows_in else Tone.PLAIN
+        lines.append(labelled(stage.stage.value, Piece(counts, quiet), f"  {stage.session}", width=LABEL))
+        lines += paragraph(f"{stage.note}, {full(stage.finished_at)}", width, indent=LABEL, tone=Tone.MUTED)
+    known = f"{health.resolved:,} resolved, {health.pending} pending, "
+    blocked = Piece(f"{health.blocked} without a bar", Tone.WARN if health.blocked else Tone.MUTED)
+    lines += [
+        line(),
+        labelled("outcomes", known, blocked, width=LABEL),
+        labelled("variants", f"{health.trials:,} ever tried", width=LABEL),
+        line(),
+        line(Piece("IN THE SHADOW", Tone.HEAD)),
+    ]
+    if not health.shadow:
+        lines.append(line(Piece("  nothing is or was on trial", Tone.MUTED)))
+    for trial in health.shadow:
+        lines += _trial(trial, width)
+    lines += [line(), line(Piece("LESSONS BESIDE DECISIONS", Tone.HEAD))]
+    if not health.lessons:
+        lines.append(line(Piece("  no lesson has stood beside a decision yet", Tone.MUTED)))
+    for lesson in health.lessons:
+        lines.append(line(f"  {lesson.session} ", outside(lesson.symbol, Tone.STRONG)))
+        lines += paragraph(f"{lesson.sentence} (until {lesson.expires})", width, indent=4, tone=Tone.MUTED)
+    return lines
+
+
+def _trial(trial: TrialRow, width: int) -> list[Line]:
+    mean = "" if trial.mean is None else f", mean {trial.mean:+.3f} R"
+    # A prompt's values are whole texts; its name says enough here.
+    change = f" {trial.old_value} -> {trial.new_value}" if len(trial.new_value) < 24 else ""
+    wealth = f"E+ {trial.e_up:.2f}, E- {trial.e_down:.2f} after {trial.opportunities} opportunities{mean}"
+    return [
+        line(
+            "  ",
+            outside(trial.short_id, Tone.STRONG),
+            outside(f" {trial.parameter_name}{change}: {trial.state.value} since {trial.started}"),
+        ),
+        *paragraph(f"{wealth}; {trial.note}" if trial.note else wealth, width, indent=4, tone=Tone.MUTED),
+    ]
+
+
+class LoopScreen(ModalScreen[None], inherit_bindings=False):
+    BINDINGS: ClassVar[list[BindingType]] = bindings_for(Scope.READING)
+    AUTO_FOCUS = "LinesView"
+
+    def __init__(self, readings: Changing) -> None:
+        super().__init__()
+        self._readings = readings
+        self._read: LoopRead | None = None
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="loop") as box:
+            box.border_title = "Learning"
+            box.border_subtitle = "esc closes"
+            yield LinesView(id="loop-text")
+
+    def on_mount(self) -> None:
+        self._readings.read_loop(self.post_message)
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self._show)
+
+    @on(LoopRead)
+    def loop_read(self, message: LoopRead) -> None:
+        self._read = message
+        self._show()
+
+    def _show(self) -> None:
+        text, read = self.query_one(LinesView), self._read
+        width = max(text.room, 30)
+        if read is None:
+            text.set_lines(paragraph("reading ...", width, tone=Tone.MUTED))
+        elif read.problem:
+            text.set_lines(paragraph(read.problem, width, tone=Tone.BAD))
+        else:
+            text.set_lines(loop_lines(read.health, width))
+
+    def action_close_reading(self) -> None:
+        self.dismiss(None)
