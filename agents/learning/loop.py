@@ -17,6 +17,7 @@ from pydantic import TypeAdapter
 from agents.base import EVERYBODY, Abstention, Attendance
 from agents.learning import measuring, watching
 from agents.learning.claims import analyse
+from agents.learning.evidence import Evidence
 from agents.learning.prompt_ideas import COMPARABLE, judge_prompt
 from agents.learning.proposals import changed_evenings, proposed, refused, stored_evidence
 from agents.learning.runs import Simulator
@@ -257,10 +258,11 @@ class SelfLearningLoop:
         tried = sum(len(night.tried) for night in nights)
         missing = list(nights[0].missing)
         note = f"{tried} variants over {nights[0].trades} trades, {len(adjustments)} to be written"
+        judged = [_judged(one) for night in nights for one in night.evidence]
         return StageDone(
             rows_in=nights[0].trades,
             rows_out=tried,
-            note="; ".join([note, *missing, *(["the canary sang"] if sang else [])]),
+            note="; ".join([note, *judged, *missing, *(["the canary sang"] if sang else [])]),
             result={
                 "adjustments": _ADJUSTMENTS.dump_python(tuple(adjustments), mode="json"),
                 "missing": missing,
@@ -284,6 +286,15 @@ class SelfLearningLoop:
 
 
 Done = Mapping[LoopStage, StageDone]
+
+
+def _judged(evidence: Evidence) -> str:
+    """What the night made of a variant, and why it did not go to a human where it did not."""
+    change, mean = evidence.change, evidence.estimate.mean
+    gain = "no gain to tell" if mean is None else f"{mean:+.3f} R an opportunity"
+    failed = ", ".join(check.name for check in evidence.failed)
+    fails = f", fails {failed}" if failed else ""
+    return f"{change.name} {plain(change.old)} -> {plain(change.new)}: {gain}, {evidence.verdict}{fails}"
 
 
 def family_of(session: date) -> str:
