@@ -102,8 +102,10 @@ def read_loop_health(connection: Connection) -> LoopHealth:
 
 
 _STAGES = """
+select * from (
     select distinct on (stage) stage, session, rows_in, rows_out, note, finished_at
       from loop_stages order by stage, session desc
+) last order by array_position(array['measure', 'analyse', 'propose', 'evidence', 'store'], stage::text)
 """
 _COUNTS = """
     select (select count(*) from trial_registry) as trials,

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from difflib import unified_diff
 from typing import TYPE_CHECKING
 
-from app.console.figures import NOTHING, full, percent, signed, utc
+from app.console.figures import NOTHING, full, percent, utc
 from app.console.glyphs import Glyphs
 from app.console.text import Line, Piece, Tone, labelled, line, outside, paragraph
 from storage.plain import clean
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from storage.proposal_evidence import ProposalEvidence
     from storage.proposals import ProposalRow
 
-LABEL = 14
+LABEL = 16
 VERDICTS = {"promising": Tone.GOOD, "worse": Tone.BAD}
 OUTCOMES = {"IMPROVED": Tone.GOOD, "WORSENED": Tone.BAD}
 
@@ -96,37 +96,10 @@ def _evidence(found: ProposalEvidence, width: int, glyphs: Glyphs) -> Iterator[L
     yield line(Piece("EVIDENCE ", Tone.HEAD), evidence_piece(found.verdict), Piece(window, Tone.MUTED))
     for sentence in found.sentences:
         yield from paragraph(sentence, width, indent=2)
-    if found.mean is not None:
-        interval = ""
-        if found.low is not None and found.high is not None:
-            interval = f"  95% {found.low:+.3f} to {found.high:+.3f}"
-        yield labelled(
-            "  mean",
-            signed(found.mean, f"{found.mean:+.3f} R"),
-            f" an opportunity over {found.n:,}",
-            Piece(interval, Tone.MUTED),
-            width=LABEL,
-        )
     yield labelled("  shrunk", _r(found.shrunk), f"  above zero by {_share(found.chance)}", width=LABEL)
     yield labelled("  2x costs", _r(found.twice_the_costs), width=LABEL)
     yield labelled("  walk forward", _r(found.walk_forward), width=LABEL)
-    if found.champion_r is not None and found.challenger_r is not None:
-        yield labelled(
-            "  in all",
-            f"{found.champion_r:+.2f} R in {found.champion_trades} trades now, "
-            f"{found.challenger_r:+.2f} R in {found.challenger_trades} with it",
-            width=LABEL,
-        )
-    if found.index_return is not None:
-        yield labelled(
-            "  baseline",
-            outside(f"{found.index_symbol}: {percent(found.index_return, 1, sign=True)}"),
-            width=LABEL,
-        )
     yield labelled("  trials", f"{found.trials:,} variants were ever tried", width=LABEL)
-    for cell in found.by_regime:
-        mean = "too few to say" if cell.mean is None else f"{cell.mean:+.3f} R over {cell.n}"
-        yield labelled(f"  {cell.direction.value.lower()}", mean, width=LABEL)
     if found.mix is not None:
         mix = found.mix
         yield from paragraph(
@@ -179,7 +152,7 @@ def _afterwards(row: ProposalRow) -> list[Line]:
         line(),
         line(Piece("SINCE IT WAS IN FORCE ", Tone.HEAD), Piece(outcome, OUTCOMES.get(outcome, Tone.MUTED))),
         labelled("  as", outside(version), width=LABEL),
-        labelled("  before, since", outside(f"{sharpe}, {wins}"), width=LABEL + 2),
+        labelled("  before, since", outside(f"{sharpe}, {wins}"), width=LABEL),
     ]
 
 

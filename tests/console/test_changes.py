@@ -75,6 +75,7 @@ def a_change(**values: object) -> ProposalRow:
             n=120,
             mean=0.05,
             low=0.01,
+            shrunk=0.04,
             high=0.09,
             trials=41,
             checks=(EvidenceCheck(name="walk forward", value=0.02, needed="above 0", passed=True),),
@@ -132,7 +133,7 @@ async def test_the_review_shows_all_that_is_known_and_obeys_none_of_it() -> None
         for said in (
             "38 -> 35 RSI(14) (-7.9%)",
             "20 to 45",
-            "+0.050 R",
+            "+0.040 R",
             "41 variants",
             "walk forward",
             "CAT: proposed -> no setup",

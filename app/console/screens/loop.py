@@ -37,8 +37,7 @@ def loop_lines(health: LoopHealth | None, width: int) -> list[Line]:
     lines.append(line(Piece(f"{'LAST NIGHT':<{LABEL}}{'IN':>7}{'OUT':>7}  OF", Tone.HEAD)))
     for stage in health.stages:
         counts = f"{stage.rows_in:>7,}{stage.rows_out:>7,}"
-        quiet = Tone.WARN if not stage.rows_in else Tone.PLAIN
-        lines.append(labelled(stage.stage.value, Piece(counts, quiet), f"  {stage.session}", width=LABEL))
+        lines.append(labelled(stage.stage.value, counts, f"  {stage.session}", width=LABEL))
         lines += paragraph(f"{stage.note}, {full(stage.finished_at)}", width, indent=LABEL, tone=Tone.MUTED)
     known = f"{health.resolved:,} resolved, {health.pending} pending, "
     blocked = Piece(f"{health.blocked} without a bar", Tone.WARN if health.blocked else Tone.MUTED)
