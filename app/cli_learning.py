@@ -83,13 +83,15 @@ def proposals_reject(
 def proposals_defer(
     context: typer.Context,
     change: ChangeArgument,
-    until: Annotated[datetime, typer.Option("--until", formats=["%Y-%m-%d"])],
+    until: Annotated[
+        datetime, typer.Option("--until", formats=["%Y-%m-%d"], help="A session, by New York's calendar.")
+    ],
     desk: MainDeskOption = None,
 ) -> None:
     """Decide a change later."""
     from app.commands.proposals import defer_proposal
 
-    defer_proposal(change, until, desk or context.obj)
+    defer_proposal(change, until.date(), desk or context.obj)
 
 
 @proposals.command("undo")

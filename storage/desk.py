@@ -34,6 +34,7 @@ from storage.learning_records import AdjustmentRoute
 from storage.loop_health import LoopHealth, read_loop_health
 from storage.notes import note_or_tags
 from storage.policies import PolicyDraft, PolicyRow
+from storage.proposal_standing import ProposalStanding, read_standing
 from storage.proposals import ProposalRow
 from storage.quota_query import read_entitlements, read_quota_use
 from storage.quota_snapshot import EntitlementRow, QuotaUse
@@ -146,9 +147,10 @@ class Desk:
     def revoke_policy(self, short_id: str, *, operator: Operator) -> CommandReceipt:
         return policies.revoke(self._connected(), short_id, operator)
 
-    def change(self, change_id: UUID) -> ProposalRow | None:
-        """A proposed change with all of its evidence; None where there is none of that id."""
-        return proposals.read_change(self._connected(), change_id)
+    def change(self, change_id: UUID) -> tuple[ProposalRow, ProposalStanding] | None:
+        """A proposed change with all of its evidence, and what became of it; None where there is none."""
+        row = proposals.read_change(self._connected(), change_id)
+        return None if row is None else (row, read_standing(self._connected(), change_id))
 
     def approve_change(
         self, change_id: UUID, *, digest: str, route: AdjustmentRoute, typed_id: str, operator: Operator

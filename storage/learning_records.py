@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+# When a trial ends: E+ and E- of its weeks (agents/learning/evalues.py), and how long it runs without either.
+PROMOTE_AT = 40.0  # 4 tests a quarter over an alpha of .10
+ROLL_BACK_AT = 5.0
+HORIZON_WEEKS = 26
+ALARM_AT = 52.0  # of the watch over what is in force: weeks between false alarms, at least
+
 
 class AdjustmentOutcome(StrEnum):
     IMPROVED = "IMPROVED"

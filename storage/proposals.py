@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from difflib import unified_diff
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import psycopg
 
@@ -30,6 +32,8 @@ from storage.rows import fetch_all, fetch_one
 from storage.versions import roll_back, value_in_force
 
 Connection = psycopg.Connection[tuple[object, ...]]
+
+NEW_YORK = ZoneInfo("America/New_York")
 
 _READ = """
     select id, short_id, session, kind, parameter_name as name, family, unit, bounds, old_value, new_value,
@@ -130,6 +134,14 @@ class ProposalRow(_Columns):
         """Old and new in one line, with the change in percent where both are numbers."""
         return change_words(self.kind, self.name, self.old_value, self.new_value, self.unit)
 
+    @property
+    def diff(self) -> tuple[str, ...]:
+        """The lines of a prompt that go and come, as a unified diff; empty for a parameter."""
+        if self.kind is not AdjustmentKind.PROMPT:
+            return ()
+        old, new = self.old_value.splitlines(), self.new_value.splitlines()
+        return tuple(unified_diff(old, new, "in force", "proposed", lineterm=""))
+
 
 @dataclass(frozen=True)
 class _Rules:
@@ -229,22 +241,27 @@ def reject(
         )
 
 
+def beginning_of(session: date) -> datetime:
+    """When a session's day begins in New York, in UTC: a deferral until that session ends then."""
+    return datetime.combine(session, time(0), NEW_YORK).astimezone(UTC)
+
+
 def defer(
     connection: Connection, proposal_id: UUID, digest: str, until: datetime, operator: Operator
 ) -> CommandReceipt:
-    """Decide later; it goes on waiting, and expires when it would have."""
+    """Decide later; it goes on waiting, and expires when it would have. For a day see `beginning_of`."""
     with connection.transaction():
         row, rules, why_not = _decidable(connection, proposal_id, digest)
         if row is None or rules is None or why_not:
             return refused(why_not)
         if until <= rules.now:
-            return refused("that day has passed")
+            return refused(f"{until.astimezone(NEW_YORK):%Y-%m-%d} has begun in New York: name a later day")
         if row.expires_at is not None and until >= row.expires_at:
-            return refused(f"it expires on {row.expires_at:%Y-%m-%d}, before that")
+            return refused(f"it expires on {row.expires_at.astimezone(NEW_YORK):%Y-%m-%d}, before that")
         connection.execute(
             "update strategy_adjustments set deferred_until = %s where id = %s", [until, row.id]
         )
-        said = f"{row.short_id} deferred until {until:%Y-%m-%d}"
+        said = f"{row.short_id} deferred until {until.astimezone(NEW_YORK):%Y-%m-%d}"
         return _said(connection, row, ChangeVerb.DEFERRED, operator, "", said)
 
 

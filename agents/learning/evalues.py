@@ -15,11 +15,9 @@ from enum import StrEnum
 from statistics import NormalDist, fmean
 from typing import Self
 
+from storage.learning_records import ALARM_AT, HORIZON_WEEKS, PROMOTE_AT, ROLL_BACK_AT
+
 BETS = (0.1, 0.25, 0.5, 0.75, 0.95)
-PROMOTE_AT = 40.0  # 4 tests a quarter over an alpha of .10
-ROLL_BACK_AT = 5.0
-HORIZON_WEEKS = 26
-ALARM_AT = 52.0  # weeks between false alarms, at least
 MOST_AUTOCORRELATION = 0.15
 
 PRIOR_MEAN = 0.05  # R, of the effect of a change

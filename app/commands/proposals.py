@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
-from difflib import unified_diff
+from collections.abc import Callable
+from datetime import date
 from typing import TypeVar
 
 import psycopg
 import typer
 
+from agents.market.calendar import is_session, next_session
 from app.commands.desks import open_desk
 from app.operator import this_operator
 from storage.errors import OperatorError
-from storage.learning_records import AdjustmentKind, AdjustmentRoute
+from storage.learning_records import AdjustmentRoute
 from storage.plain import as_json, clean
-from storage.proposal_evidence import ProposalEvidence
+from storage.proposal_standing import ProposalStanding, read_standing
+from storage.proposal_text import Told, Weight, line, proposal_text
 from storage.proposals import (
     ProposalRow,
     approve,
+    beginning_of,
     defer,
     read_proposal,
     read_proposals,
@@ -33,7 +35,6 @@ from storage.records import CommandReceipt
 Connection = psycopg.Connection[tuple[object, ...]]
 Answer = TypeVar("Answer")
 LABEL = 16
-EVENINGS_SHOWN = 20
 
 
 def print_proposals(desk: str | None, most: int, *, as_object: bool) -> None:
@@ -45,17 +46,24 @@ def print_proposals(desk: str | None, most: int, *, as_object: bool) -> None:
     if not rows:
         typer.echo(f"desk {name}: nothing was ever proposed; `quorum loop` tells how the nights went")
     for row in rows:
-        typer.echo(clean(_line(row)))
+        typer.echo(clean(line(row)))
 
 
 def print_proposal(short_id: str, desk: str | None, *, as_object: bool) -> None:
-    """One change with all of its evidence, and its digest."""
-    name, row = _ask(desk, lambda connection: _named(connection, short_id))
+    """One change with all of its evidence, its digest, and what became of it."""
+
+    def read(connection: Connection) -> tuple[ProposalRow, ProposalStanding]:
+        row = _named(connection, short_id)
+        return row, read_standing(connection, row.id)
+
+    name, (row, standing) = _ask(desk, read)
     if as_object:
-        typer.echo(json.dumps({"desk": name, "proposal": as_json(row)}))
+        told = {"desk": name, "proposal": as_json(row), "standing": as_json(standing)}
+        typer.echo(json.dumps(told))
         return
-    for text in _card(row):
-        typer.echo(clean(text))
+    typer.echo(clean(line(row)))
+    for part in proposal_text(row, standing):
+        typer.echo(clean(part.text.upper() if part.weight is Weight.HEAD else _labelled(part)))
 
 
 def approve_proposal(short_id: str, digest: str, desk: str | None, *, at_once: bool) -> None:
@@ -85,12 +93,13 @@ def reject_proposal(short_id: str, reason: str, desk: str | None) -> None:
     _told(_ask(desk, act)[1])
 
 
-def defer_proposal(short_id: str, until: datetime, desk: str | None) -> None:
-    """Decide it later."""
+def defer_proposal(short_id: str, until: date, desk: str | None) -> None:
+    """Decide it on the day of a session; a day without one means the session after it."""
+    session = until if is_session(until) else next_session(until)
 
     def act(connection: Connection) -> CommandReceipt:
         row = _named(connection, short_id)
-        return defer(connection, row.id, row.digest, until.astimezone(UTC), this_operator())
+        return defer(connection, row.id, row.digest, beginning_of(session), this_operator())
 
     _told(_ask(desk, act)[1])
 
@@ -109,6 +118,10 @@ def roll_back_proposal(short_id: str, reason: str, desk: str | None) -> None:
         return take_back(connection, _named(connection, short_id).id, clean(reason), this_operator())
 
     _told(_ask(desk, act)[1])
+
+
+def _labelled(part: Told) -> str:
+    return f"  {part.label:<{LABEL}}{part.text}"
 
 
 def _ask(desk: str | None, question: Callable[[Connection], Answer]) -> tuple[str, Answer]:
@@ -144,56 +157,3 @@ def _told(receipt: CommandReceipt) -> None:
     if not receipt.accepted:
         raise OperatorError(clean(receipt.message), "nothing was changed; see `quorum proposals`")
     typer.echo(clean(receipt.message))
-
-
-def _line(row: ProposalRow) -> str:
-    verdict = row.evidence.verdict if row.evidence else "evidence unreadable"
-    state = str(row.status)
-    if row.refused_because:
-        state = f"refused: {row.refused_because}"
-    elif row.waits and row.deferred_until is not None:
-        state = f"deferred until {row.deferred_until:%Y-%m-%d}"
-    elif row.decided_by:
-        state = f"{row.status} by {row.decided_by}"
-    outcome = f", {row.outcome}" if row.status == "applied" else ""
-    return f"{row.short_id} {row.session} {row.words}: {verdict}; {state}{outcome}"
-
-
-def _card(row: ProposalRow) -> Iterator[str]:
-    yield _line(row)
-    yield f"  {'digest':<{LABEL}}{row.digest}"
-    if row.bounds:
-        yield f"  {'bounds':<{LABEL}}{row.bounds}"
-    yield f"  {'why':<{LABEL}}{row.reasoning}"
-    yield f"  {'expected':<{LABEL}}{row.expected_impact}"
-    if row.expires_at is not None:
-        yield f"  {'expires':<{LABEL}}{row.expires_at:%Y-%m-%d %H:%M}Z, unanswered it is rejected"
-    if row.kind is AdjustmentKind.PROMPT:
-        yield from unified_diff(
-            row.old_value.splitlines(), row.new_value.splitlines(), "in force", "proposed", lineterm=""
-        )
-    if row.evidence is None:
-        yield "  what is stored as its evidence cannot be read: it cannot be approved"
-        return
-    yield from _evidence(row.evidence)
-
-
-def _evidence(found: ProposalEvidence) -> Iterator[str]:
-    for sentence in found.sentences:
-        yield f"  {sentence}"
-    for check in found.checks:
-        value = "unknown" if check.value is None else f"{check.value:.4g}"
-        yield f"  {'ok ' if check.passed else 'NOT'} {check.name}: {value}, needed {check.needed}"
-    for cell in found.by_regime:
-        mean = "too few to say" if cell.mean is None else f"{cell.mean:+.3f} R"
-        yield f"  {cell.direction}: {mean} over {cell.n}"
-    if found.mix is not None:
-        mix = found.mix
-        shift = f"{dict(mix.before)} -> {dict(mix.after)}"
-        yield f"  decisions {shift}, p {mix.p_value:.3f}, {mix.cost_usd} dollars"
-    for one in found.evenings[:EVENINGS_SHOWN]:
-        yield f"  {one.session} {one.symbol}: {one.before} -> {one.after}"
-    for gap in found.missing:
-        yield f"  missing: {gap}"
-    if found.if_ignored:
-        yield f"  if ignored: {found.if_ignored}"

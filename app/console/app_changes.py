@@ -35,10 +35,10 @@ class ChangesApp(App[None]):
         from app.console.screens.change import ChangeScreen
         from app.console.screens.desk import DeskScreen
 
-        if message.row is None:
+        if message.found is None:
             self.notify(message.problem, severity="error", timeout=self.REFUSAL_S, markup=False)
         elif isinstance(self.screen, DeskScreen):  # whatever was opened meanwhile is not covered
-            self.push_screen(ChangeScreen(message.row, self.view, self.clock), self._answered_change)
+            self.push_screen(ChangeScreen(*message.found, self.view, self.clock), self._answered_change)
 
     def _answered_change(self, answer: ChangeAnswer | None) -> None:
         if answer is not None:

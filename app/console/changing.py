@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from app.console.feed import DeskPort
     from app.console.screens.change import ChangeAnswer
     from storage.loop_health import LoopHealth
+    from storage.proposal_standing import ProposalStanding
     from storage.proposals import ProposalRow
     from storage.records import CommandReceipt, Operator
 
@@ -39,7 +40,9 @@ class Changing(Readings):
 
     def _read_change(self, post: Post, change_id: UUID) -> None:
         said = Refusal()
-        found: ProposalRow | None = self._ask(lambda desk, _: desk.change(change_id), said.note)
+        found: tuple[ProposalRow, ProposalStanding] | None = self._ask(
+            lambda desk, _: desk.change(change_id), said.note
+        )
         post(ChangeRead(found, said.problem or ("" if found else "it is gone from the desk")))
 
     def _read_loop(self, post: Post) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from storage.history import Past
     from storage.learning_records import AdjustmentRoute
     from storage.loop_health import LoopHealth
+    from storage.proposal_standing import ProposalStanding
     from storage.proposals import ProposalRow
     from storage.records import AgentName, CommandReceipt, Operator, RejectReason, VerdictReceipt
     from storage.snapshot import DeskSnapshot
@@ -73,7 +74,7 @@ class DeskPort(Protocol):
 
     def note(self, position_id: UUID, text: str, *, operator: Operator) -> CommandReceipt: ...
 
-    def change(self, change_id: UUID) -> ProposalRow | None: ...
+    def change(self, change_id: UUID) -> tuple[ProposalRow, ProposalStanding] | None: ...
 
     def approve_change(
         self, change_id: UUID, *, digest: str, route: AdjustmentRoute, typed_id: str, operator: Operator

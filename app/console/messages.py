@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from storage.exchanges import Exchange
     from storage.history import Past
     from storage.loop_health import LoopHealth
+    from storage.proposal_standing import ProposalStanding
     from storage.proposals import ProposalRow
     from storage.records import AgentName, CommandReceipt
     from storage.snapshot import DeskSnapshot, PositionRow
@@ -267,11 +268,11 @@ class ChangeAsked(Message):
 
 
 class ChangeRead(Message):
-    """A proposed change with its evidence, or why it could not be read."""
+    """A proposed change with its evidence and what became of it, or why it could not be read."""
 
-    def __init__(self, row: ProposalRow | None, problem: str) -> None:
+    def __init__(self, found: tuple[ProposalRow, ProposalStanding] | None, problem: str) -> None:
         super().__init__()
-        self.row = row
+        self.found = found
         self.problem = problem
 
 

@@ -2,10 +2,8 @@
 
 from storage.memory.adjustments import (
     Adjustment,
-    AdjustmentMeasure,
     AdjustmentMemory,
     AdjustmentRow,
-    Interval,
     Span,
 )
 from storage.memory.arguments import ArgumentMemory, ResolvedArgument, VoteCast
@@ -39,6 +37,7 @@ from storage.memory.patterns import (
 )
 from storage.memory.screens import Horizon, ScreenMemory, ScreenOutcome, StoredThesis, Unmeasured
 from storage.memory.trades import TradeMemory, TradeRecord
+from storage.proposal_standing import AdjustmentMeasure, Interval
 
 __all__ = [
     "Adjustment",

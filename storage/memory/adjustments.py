@@ -14,6 +14,7 @@ from storage.learning_records import AdjustmentKind, AdjustmentOutcome, Adjustme
 from storage.memory.part import Part
 from storage.models import Equity, StrategyAdjustment, TradeOutcome
 from storage.proposal_evidence import ProposalEvidence, proposal_digest
+from storage.proposal_standing import AdjustmentMeasure
 from storage.records import AgentName, Direction, uuid7
 
 
@@ -47,38 +48,6 @@ class Adjustment:
         return proposal_digest(
             self.kind, self.parameter, self.old_value, self.new_value, self.evidence.to_json()
         )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Interval:
-    """Where a figure lies by 95%."""
-
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class AdjustmentMeasure:
-    """Before and after a change: Sharpe ratios a year, win rates as fractions; None where too few.
-
-    `difference` is the mean R of a trade after less before, regime by regime and weighed by the trades after;
-    `matched` are the trades it rests on, before and after. `detector` is the level of the watch for getting
-    worse, which alarms at 52.
-    """
-
-    outcome: AdjustmentOutcome
-    sharpe_before: float | None
-    sharpe_after: float | None
-    win_rate_before: float | None
-    win_rate_after: float | None
-    sharpe_before_interval: Interval | None = None
-    sharpe_after_interval: Interval | None = None
-    win_rate_before_interval: Interval | None = None
-    win_rate_after_interval: Interval | None = None
-    difference: float | None = None
-    difference_interval: Interval | None = None
-    matched: tuple[int, int] = (0, 0)
-    detector: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

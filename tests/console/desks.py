@@ -18,6 +18,7 @@ from storage.funnel import Deliberated, ScreenCounts, funnel
 from storage.history import Past, PastDecision, PastEvening
 from storage.learning_records import AdjustmentRoute
 from storage.loop_health import LoopHealth
+from storage.proposal_standing import ProposalStanding
 from storage.proposals import ProposalRow
 from storage.records import (
     AgentName,
@@ -65,6 +66,17 @@ from storage.snapshot import (
 from storage.standstill import HaltRow
 
 NOW = datetime(2026, 3, 2, 14, 3, 22, tzinfo=UTC)
+UNTOUCHED = ProposalStanding(
+    read_at=NOW - timedelta(seconds=1),
+    verdicts=(),
+    trial=None,
+    applied_session=None,
+    first_trade=None,
+    measure=None,
+    measured_at=None,
+    rolled_back_by=None,
+    rolled_back_because=None,
+)
 SESSION = date(2018, 2, 6)
 OPERATOR = Operator(name="ada", tty="/dev/pts/3", ssh_origin="10.0.0.7")
 NAMES = (
@@ -605,8 +617,8 @@ class FakeDesk:
     def note(self, position_id: UUID, text: str, *, operator: Operator) -> CommandReceipt:
         return self._told("note", text)
 
-    def change(self, change_id: UUID) -> ProposalRow | None:
-        return next((row for row in self.proposed if row.id == change_id), None)
+    def change(self, change_id: UUID) -> tuple[ProposalRow, ProposalStanding] | None:
+        return next(((row, UNTOUCHED) for row in self.proposed if row.id == change_id), None)
 
     def approve_change(
         self, change_id: UUID, *, digest: str, route: AdjustmentRoute, typed_id: str, operator: Operator

@@ -76,6 +76,7 @@ def a_change(**values: object) -> ProposalRow:
             mean=0.05,
             low=0.01,
             shrunk=0.04,
+            chance=0.9,
             high=0.09,
             trials=41,
             checks=(EvidenceCheck(name="walk forward", value=0.02, needed="above 0", passed=True),),
@@ -134,10 +135,10 @@ async def test_the_review_shows_all_that_is_known_and_obeys_none_of_it() -> None
             "38 -> 35 RSI(14) (-7.9%)",
             "20 to 45",
             "+0.040 R",
-            "41 variants",
+            "variants tried  41",
             "walk forward",
             "CAT: proposed -> no setup",
-            "If ignored: the desk goes on with 38",
+            "the desk goes on with 38",
             "promising",
         ):
             assert said in console.text, said

@@ -7,9 +7,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from agents.learning.evalues import (
-    ALARM_AT,
     BETS,
-    HORIZON_WEEKS,
     Bets,
     Degradation,
     Monitor,
@@ -20,6 +18,7 @@ from agents.learning.evalues import (
     shrunk_effect,
     watched,
 )
+from storage.learning_records import ALARM_AT, HORIZON_WEEKS
 
 MEANS = (0.3, -0.1, 0.5, 0.2, -0.4, 0.6, 0.1, 0.3)
 UP = (1.235385, 1.131538, 1.592940, 1.878787, 1.176099, 1.738131, 1.892232, 2.406768)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from threading import Barrier
@@ -10,6 +11,7 @@ import psycopg
 import pytest
 from typer.testing import CliRunner
 
+from agents.market.calendar import NEW_YORK, next_session
 from storage.learning_records import AdjustmentKind, AdjustmentRoute, AdjustmentStatus
 from storage.memory import Adjustment, AgentMemory
 from storage.proposal_evidence import ProposalEvidence, proposal_digest
@@ -224,6 +226,19 @@ async def test_the_commands_say_the_same_and_hostile_words_stay_words(
     assert row.digest in card and "\x1b" not in card and "[/x]" in card
     wrong = run(app, ["proposals", "approve", row.short_id, "--digest", "0" * 8])
     assert wrong.exit_code == 2 and "is not the digest" in wrong.output
+    day = datetime.now(NEW_YORK).date()
+    saturday = day + timedelta(days=5 - day.weekday() if day.weekday() < 5 else 12 - day.weekday())
+    following = next_session(saturday)
+    monkeypatch.setenv("TZ", "Pacific/Auckland")  # the operator sits elsewhere: the desk's day is New York's
+    time.tzset()
+    put_off = run(app, ["proposals", "defer", row.short_id, "--until", saturday.isoformat()])
+    monkeypatch.delenv("TZ")
+    time.tzset()
+    assert put_off.output == f"{row.short_id} deferred until {following}\n"
+    assert shown(desk).deferred_until == datetime.combine(following, datetime.min.time(), NEW_YORK)
+    assert f"deferred until {following}" in run(app, ["proposals"]).output
+    past = run(app, ["proposals", "defer", row.short_id, "--until", "2024-07-05"])
+    assert past.exit_code == 2 and "2024-07-05 has begun in New York" in past.output
     blind = run(app, ["proposals", "approve", row.short_id, "--digest", row.digest[:8], "--at-once"])
     assert blind.exit_code == 2 and "at a terminal" in blind.output
     done = run(app, ["proposals", "approve", row.short_id, "--digest", row.digest[:8]])

@@ -14,19 +14,21 @@ from textual.containers import Horizontal, Vertical
 from textual.widgets import Button, Input
 
 from app.console.actions import Scope, bindings_for
-from app.console.change_card import change_lines, evidence_piece, undoable
+from app.console.change_card import change_lines, evidence_piece, standing, undoable
 from app.console.clock import Clock
 from app.console.screens.deciding import Card, Deciding
 from app.console.text import Line, Piece, Tone, line, outside
 from app.console.widgets.lines import LineRow
 from storage.learning_records import AdjustmentStatus, ChangeVerb
 from storage.plain import clean
+from storage.proposal_text import proposal_text
 
 if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
     from app.console.state import View
+    from storage.proposal_standing import ProposalStanding
     from storage.proposals import ProposalRow
 
 REASONS = {  # by the key that rejects for it
@@ -58,9 +60,12 @@ class ChangeScreen(Deciding[ChangeAnswer], inherit_bindings=False):
     BINDINGS: ClassVar[list[BindingType]] = bindings_for(Scope.CHANGE)
     SCOPE = Scope.CHANGE
 
-    def __init__(self, row: ProposalRow, view: Callable[[], View], clock: Clock) -> None:
+    def __init__(
+        self, row: ProposalRow, became: ProposalStanding, view: Callable[[], View], clock: Clock
+    ) -> None:
         super().__init__(view, clock)
         self.row = row
+        self._became = became
 
     def compose(self) -> ComposeResult:
         with Vertical(id="review") as box:
@@ -101,11 +106,11 @@ class ChangeScreen(Deciding[ChangeAnswer], inherit_bindings=False):
     def headline(self) -> Line:
         found = self.row.evidence
         verdict = evidence_piece(found.verdict if found else "")
-        return line(outside(self.row.words, Tone.STRONG), "  ", verdict)
+        stands = standing(self.row, self._clock.now())
+        return line(outside(self.row.words, Tone.STRONG), "  ", verdict, "  ", stands)
 
     def card_lines(self, width: int) -> list[Line]:
-        view = self._view()
-        return change_lines(self.row, view.now, view.glyphs, width)
+        return change_lines(proposal_text(self.row, self._became), width)
 
     def idle_status(self) -> Line:
         if self.row.waits:
@@ -125,9 +130,11 @@ class ChangeScreen(Deciding[ChangeAnswer], inherit_bindings=False):
             return "its evidence cannot be read"
         if self.row.waits and not self.row.sound:
             return "what is stored is not what was proposed"
-        row = next((row for row in snapshot.changes if row.id == self.row.id), None) if snapshot else None
+        if snapshot is None or snapshot.taken_at <= self._became.read_at:
+            return ""  # what is shown here is newer
+        row = next((row for row in snapshot.changes if row.id == self.row.id), None)
         if row is None:  # older than what a screen always has
-            return "" if snapshot is None or not self.row.waits else "it is gone from the desk"
+            return "it is gone from the desk" if self.row.waits else ""
         if row.status is not self.row.status:
             by = f" by {clean(row.decided_by)}" if row.decided_by else ""
             return f"it is {row.status.value}{by} meanwhile"
