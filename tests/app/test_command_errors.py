@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,21 +16,12 @@ import pytest
 from agents.market.history import import_pack
 from app import cli
 from storage import schema
-from storage.server import EmbeddedDatabases
+from tests.app.processes import Said, in_a_fork
+from tests.databases import TemplateDatabases
 from tests.storage import desk_builder as build
 from tests.storage.desk_builder import execute, writing
 
-ROOT = Path(__file__).resolve().parents[2]
 LASTING = ("run", "worker")  # they set up a process of their own: signals, logs
-
-
-@dataclass(frozen=True)
-class Said:
-    """What a command printed, and its exit code."""
-
-    code: int
-    out: str
-    err: str
 
 
 @dataclass(frozen=True)
@@ -39,7 +29,7 @@ class Shell:
     """Where commands run: a home, with its server already up, and what must stay as it was."""
 
     home: Path
-    databases: EmbeddedDatabases
+    databases: TemplateDatabases
     template: str  # a database at the newest schema, to be copied
     run: Callable[..., Said]
 
@@ -62,7 +52,7 @@ class Shell:
 
 @pytest.fixture
 def shell(
-    shared_home: Path, databases: EmbeddedDatabases, template: str, capsys: pytest.CaptureFixture[str]
+    shared_home: Path, databases: TemplateDatabases, template: str, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[Shell]:
     def run(*arguments: str, **environment: str) -> Said:
         """`quorum` with these arguments, in an environment without settings but these."""
@@ -73,7 +63,7 @@ def shell(
         }
         settings = inherited | {"QUORUM_HOME": str(shared_home)} | environment
         if arguments[0] in LASTING:
-            return in_a_process(settings, *arguments)
+            return in_a_fork(settings, *arguments)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(os, "environ", settings)
             patch.setattr(sys, "argv", ["quorum", *arguments])
@@ -86,19 +76,6 @@ def shell(
     for desk in databases.desks():
         databases.drop_desk(desk)
     shutil.rmtree(shared_home / "history", ignore_errors=True)
-
-
-def in_a_process(settings: dict[str, str], *arguments: str) -> Said:
-    done = subprocess.run(
-        [sys.executable, "-m", "app.cli", *arguments],
-        cwd=ROOT,
-        env=settings,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    return Said(done.returncode, done.stdout, done.stderr)
 
 
 # -- packs ---------------------------------------------------------------------------------------------------
@@ -235,8 +212,7 @@ def test_a_name_that_is_no_desks_is_refused(shell: Shell) -> None:
 def desk_in(shell: Shell, name: str, **changes: object) -> str:
     """The connection string of a desk that is there already."""
     database = shell.databases.desk_database(name)
-    with psycopg.connect(shell.databases.conninfo(), autocommit=True) as connection:
-        connection.execute(f"create database {database} template {shell.template}".encode())
+    shell.databases.copy(shell.template, database)
     conninfo = shell.databases.conninfo(database)
     with writing(conninfo) as session:
         build.found_desk(session, name=name, **changes)
@@ -280,7 +256,7 @@ def test_only_a_desk_of_history_is_dropped(shell: Shell) -> None:
 
 def test_the_desks_are_listed_with_how_far_they_came(shell: Shell) -> None:
     desk_in(shell, "one")
-    shell.databases.create_desk("two")
+    shell.databases.create_bare_desk("two")
     said = shell.run("desks", "list")
     assert (said.code, said.err) == (0, "")
     assert said.out == "one: history, paused at 2018-01-29, A small history\ntwo: empty\n"

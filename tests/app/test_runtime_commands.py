@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
-import os
+import subprocess
 import sys
 import threading
 import time
@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -39,12 +38,13 @@ from storage.records import (
     Slot,
 )
 from storage.schema import known_revisions
-from storage.server import EmbeddedDatabases
-from tests.app.test_command_errors import Said, in_a_process
+from tests.app.processes import Said
+from tests.databases import TemplateDatabases
 from tests.storage import desk_builder as build
 from tests.storage.desk_builder import execute, scalar, terms, writing
 from tests.storage.test_schema import migrate
 
+ROOT = Path(__file__).resolve().parents[2]
 HOSTILE = "\x1b]0;owned\x07\x1b[2J\x1b[31mred\r\nleader     nobody\u202e\x9b5mend"
 TODAY = datetime.now(UTC).date()  # only ever the name of a session
 
@@ -57,7 +57,7 @@ def now() -> datetime:
 class Here:
     """Commands run in this process, on the test server's home."""
 
-    databases: EmbeddedDatabases
+    databases: TemplateDatabases
     template: str
     run: Callable[..., Said]
 
@@ -75,15 +75,14 @@ class Here:
     def desk(self, name: str = "paper") -> str:
         """The connection string of a new database at the newest schema."""
         database = self.databases.desk_database(name)
-        with psycopg.connect(self.databases.conninfo(), autocommit=True) as connection:
-            connection.execute(f"create database {database} template {self.template}".encode())
+        self.databases.copy(self.template, database)
         return self.databases.conninfo(database)
 
 
 @pytest.fixture
 def here(
     shared_home: Path,
-    databases: EmbeddedDatabases,
+    databases: TemplateDatabases,
     template: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -526,7 +525,7 @@ def test_a_desk_of_another_schema_is_neither_read_nor_migrated(here: Here, argum
 
 @pytest.mark.parametrize("arguments", EVERY, ids=" ".join)
 def test_a_database_that_is_not_a_desk_yet_is_called_empty(here: Here, arguments: list[str]) -> None:
-    here.databases.create_desk("bare")
+    here.databases.create_bare_desk("bare")
     empty = "desk bare is empty; `quorum run --desk bare` founds it"
     assert here.refused(*arguments, "--desk", "bare") == empty
     here.desk("unfounded")
@@ -661,14 +660,21 @@ def test_settled_cash_is_told_from_what_is_still_to_come(here: Here, paper: str)
 
 
 def test_the_exit_codes_reach_the_shell(here: Here, paper: str) -> None:
-    shell = partial(in_a_process, dict(os.environ))
-    assert shell("status").code == 3
+    nobody = in_a_shell("status")
+    assert (nobody.returncode, nobody.stderr) == (3, "")
     lead(paper, heartbeat_at=now() + timedelta(minutes=1))
-    assert shell("status", "--json").code == 0
-    refused = shell("agents", "pause", "nobody")
-    assert (refused.code, refused.err.startswith("quorum: there is no agent 'nobody'; ")) == (2, True)
-    told = " ".join(shell("status", "--help").out.split())
+    assert here.run("status", "--json").code == 0
+    refused = in_a_shell("agents", "pause", "nobody")
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("quorum: there is no agent 'nobody'; ")
+    told = " ".join(here.run("status", "--help").out.split())
     assert "Exit code 0: it is led (or replayed). 3: nobody leads it." in told
+
+
+def in_a_shell(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """`quorum` as a shell starts it."""
+    command = [sys.executable, "-m", "app.cli", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
 
 
 # -- plain words ---------------------------------------------------------------------------------------------

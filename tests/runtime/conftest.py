@@ -10,12 +10,12 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from agents.market.history import HistoryPack
-from storage.server import EmbeddedDatabases
+from tests.databases import TemplateDatabases
 from tests.runtime.stage import FIRST, Stage, found_rehearsal, open_stage
 
 
 @pytest.fixture(scope="session")
-def rehearsal_template(databases: EmbeddedDatabases, sample: HistoryPack) -> str:
+def rehearsal_template(databases: TemplateDatabases, sample: HistoryPack) -> str:
     """The name of a database that is a rehearsal nobody has run yet. No desk: other tests drop desks."""
     founded = conninfo_to_dict(found_rehearsal(databases, sample, FIRST).conninfo)["dbname"]
     name = f"rehearsal_{uuid4().hex[:8]}"
@@ -25,14 +25,12 @@ def rehearsal_template(databases: EmbeddedDatabases, sample: HistoryPack) -> str
 
 
 @pytest.fixture
-def rehearsed(databases: EmbeddedDatabases, rehearsal_template: str) -> Iterator[str]:
+def rehearsed(databases: TemplateDatabases, rehearsal_template: str) -> Iterator[str]:
     """The connection string of a founded rehearsal of the test's own."""
     name = f"test_{uuid4().hex[:12]}"
-    with psycopg.connect(databases.conninfo(), autocommit=True) as connection:
-        connection.execute(f"create database {name} template {rehearsal_template} strategy file_copy")
+    databases.copy(rehearsal_template, name)
     yield databases.conninfo(name)
-    with psycopg.connect(databases.conninfo(), autocommit=True) as connection:
-        connection.execute(f"drop database {name} with (force)")
+    databases.drop(name)
 
 
 @pytest.fixture

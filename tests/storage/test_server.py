@@ -14,6 +14,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from storage import schema
+from storage.embedded import EmbeddedServer
 from storage.errors import OperatorError
 from storage.server import (
     LONGEST_NAME,
@@ -42,6 +43,12 @@ BAD_NAMES = [
     "paper\0",
     "%s",
 ]
+
+
+@pytest.fixture(scope="module")
+def databases(embedded: EmbeddedServer) -> EmbeddedDatabases:
+    """The server as a user has it: these tests are about how it makes a desk."""
+    return EmbeddedDatabases(embedded)
 
 
 @pytest.fixture
