@@ -114,7 +114,7 @@ write_settings() {
 check_settings() { # by the release to come; what it refuses is not put in force
   said=$(as_service "$release/quorum" doctor 2>&1) && return 0
   [ "$backup" = yes ] && faults='^(quorum: |FAILED +database )' || faults='^quorum: '
-  refused=$(printf '%s\n' "$said" | grep -E "$faults" | head -n 1)
+  refused=$(printf '%s\n' "$said" | grep -E "$faults" | head -n 1 | sed -E "s/$faults *//")
   [ -n "$refused" ] || return 0
   [ ! -e "$settings.before" ] || mv "$settings.before" "$settings"
   fail "$refused; nothing was changed"
@@ -143,7 +143,8 @@ put_units() {
     install -m 644 "$opt/current/deploy/$unit" /etc/systemd/system/
     changed=yes
   done
-  install -m 755 "$opt/current/deploy/quorum.wrapper" /usr/local/bin/quorum
+  cmp -s "$opt/current/deploy/quorum.wrapper" /usr/local/bin/quorum ||
+    install -m 755 "$opt/current/deploy/quorum.wrapper" /usr/local/bin/quorum
 }
 
 back_up() {
