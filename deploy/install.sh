@@ -37,7 +37,11 @@ while [ $# -gt 0 ]; do
 done
 
 [ "$(id -u)" -eq 0 ] || fail "needs root; run it with sudo"
-if [ "$database_url" = - ]; then printf 'DATABASE_URL: ' && read -r database_url; fi
+if [ "$database_url" = - ]; then
+  [ ! -t 0 ] || stty -echo
+  printf 'DATABASE_URL: ' && read -r database_url && say ''
+  [ ! -t 0 ] || stty echo
+fi
 case $database_url in *\'*) fail "write a ' in the address as %27" ;; esac
 source=$(CDPATH='' cd -P -- "$(dirname -- "$0")/.." && pwd -P)
 opt=/opt/quorum etc=/etc/quorum data=/var/lib/quorum
@@ -117,7 +121,7 @@ check_settings() { # by the release to come; what it refuses is not put in force
   refused=$(printf '%s\n' "$said" | grep -E "$faults" | head -n 1 | sed -E "s/$faults *//")
   [ -n "$refused" ] || return 0
   [ ! -e "$settings.before" ] || mv "$settings.before" "$settings"
-  fail "$refused; nothing was changed"
+  fail "$refused; nothing was put in force"
 }
 
 lay_out() { # sets $release: the folder of this checkout, its packages installed
