@@ -1,5 +1,5 @@
 # The desk and the console; docker-compose.yml shows how they run.
-FROM python:3.13-slim
+FROM python:3.11.15-slim-bookworm
 
 RUN useradd --uid 10001 --create-home quorum \
     && install --directory --owner quorum --group quorum /var/lib/quorum

@@ -3,8 +3,11 @@
 # checkout; running it again changes only what differs.
 #
 #   deploy/install.sh [--no-start] [--database-url URL]   install, or upgrade to this checkout
-#   deploy/install.sh rollback [--no-start]               back to the release before
+#   deploy/install.sh rollback [--no-start]               back to the release before, its schema too
 #   deploy/install.sh uninstall [--purge]                 remove the program; --purge asks, then removes the data
+#
+# An upgrade backs the desk up first and changes nothing where that fails; --no-backup goes on without. A URL of -
+# is asked for, and so stands in nobody's list of processes. Whatever fails leaves the release in force running.
 #
 # /opt/quorum        releases/, current -> the one in force, previous -> the one before; owned by root
 # /etc/quorum        quorum.env: the settings and keys, readable by root and the service alone
@@ -14,7 +17,8 @@ set -eu
 umask 022
 
 user=quorum
-action=install start=yes purge=no database_url=''
+action=install start=yes purge=no backup=yes database_url=''
+stopped=no changed=no # the service, by us; what it runs with
 
 say() { printf '%s\n' "$*"; }
 fail() { printf 'install.sh: %s\n' "$*" >&2; exit 2; }
@@ -24,6 +28,7 @@ while [ $# -gt 0 ]; do
     install | upgrade) action=install ;;
     rollback | uninstall) action=$1 ;;
     --no-start) start=no ;;
+    --no-backup) backup=no ;;
     --purge) purge=yes ;;
     --database-url) [ $# -gt 1 ] || fail "--database-url needs an address"; database_url=$2; shift ;;
     *) fail "unknown word $1; the head of this file says what there is" ;;
@@ -32,6 +37,12 @@ while [ $# -gt 0 ]; do
 done
 
 [ "$(id -u)" -eq 0 ] || fail "needs root; run it with sudo"
+if [ "$database_url" = - ]; then
+  [ ! -t 0 ] || stty -echo
+  printf 'DATABASE_URL: ' && read -r database_url && say ''
+  [ ! -t 0 ] || stty echo
+fi
+case $database_url in *\'*) fail "write a ' in the address as %27" ;; esac
 source=$(CDPATH='' cd -P -- "$(dirname -- "$0")/.." && pwd -P)
 opt=/opt/quorum etc=/etc/quorum data=/var/lib/quorum
 settings=$etc/quorum.env
@@ -41,19 +52,33 @@ as_service() { # runs a command as the service's user, with nothing of root's en
   setpriv --reuid="$user" --regid="$user" --init-groups --reset-env \
     env HOME="$data" PATH=/usr/local/bin:/usr/bin:/bin LC_ALL=C.UTF-8 LOGNAME="${SUDO_USER:-root}" "$@"
 }
-stop_service() { ! has_systemd || systemctl stop quorum.service; }
-start_service() {
-  [ "$start" = yes ] || return 0
-  has_systemd || { say "no systemd runs here: start it with  quorum run"; return 0; }
-  systemctl daemon-reload
-  systemctl enable --quiet --now quorum.service quorum-notify.timer
-  systemctl restart quorum.service
+stop_service() { # and whatever runtime of this home was started by other means
+  stopped=yes
+  ! has_systemd || systemctl stop quorum.service
+  for lock in "$data"/run/*.lock; do
+    if [ ! -e "$lock" ] || flock -n "$lock" true; then continue; fi
+    kill -TERM "$(cat "$lock")"
+    flock -w 60 "$lock" true || fail "the runtime $(cat "$lock") does not end"
+  done
 }
+start_service() {
+  stopped=no
+  [ "$start" = yes ] || return 0
+  has_systemd || { say "no systemd runs here: keep  quorum run  running by other means"; return 0; }
+  systemctl daemon-reload
+  systemctl enable --quiet --now quorum-notify.timer
+  systemctl enable --quiet quorum.service
+  if [ "$changed" = yes ]; then systemctl restart quorum.service; else systemctl start quorum.service; fi
+}
+trap '[ "$stopped" = no ] || start_service' EXIT
 switch_to() { ln -sfn "$1" "$opt/.next" && mv -T "$opt/.next" "$opt/current"; }
-has_desk() { as_service "$opt/current/quorum" desks list 2>/dev/null | grep -q '^paper:'; }
+desks() { # of these kinds, by the release in force
+  listed=$(as_service "$opt/current/quorum" desks list) || return 1
+  printf '%s\n' "$listed" | sed -En "s/^([a-z0-9_-]+): ($1), .*/\\1/p"
+}
 
 check_machine() {
-  for program in tar sha256sum setpriv useradd python3; do
+  for program in tar sha256sum setpriv flock useradd python3; do
     command -v "$program" >/dev/null || fail "$program is missing; apt-get install util-linux passwd tar python3"
   done
   python3 -I -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
@@ -80,12 +105,23 @@ write_settings() {
     say "settings: $settings (put FMP_API_KEY and ANTHROPIC_API_KEY there)"
   fi
   chown root:"$user" "$settings" && chmod 640 "$settings"
-  if [ -n "$database_url" ]; then
-    # By the environment: an address holds a password, and arguments are for all to see.
-    URL=$database_url awk '/^#?DATABASE_URL=/ { print "DATABASE_URL=" ENVIRON["URL"]; next } { print }' \
-      "$settings" >"$settings.new"
-    chown root:"$user" "$settings.new" && chmod 640 "$settings.new" && mv "$settings.new" "$settings"
-  fi
+  [ -n "$database_url" ] || return 0
+  # By the environment: an address holds a password, and arguments are for all to see.
+  URL="DATABASE_URL='$database_url'" awk '/^#?DATABASE_URL=/ { if (!set++) print ENVIRON["URL"]; next } { print }
+    END { if (!set) print ENVIRON["URL"] }' "$settings" >"$settings.new"
+  chown root:"$user" "$settings.new" && chmod 640 "$settings.new"
+  if cmp -s "$settings" "$settings.new"; then rm "$settings.new"; return 0; fi
+  cp -p "$settings" "$settings.before" && mv "$settings.new" "$settings"
+  changed=yes
+}
+
+check_settings() { # by the release to come; what it refuses is not put in force
+  said=$(as_service "$release/quorum" doctor 2>&1) && return 0
+  [ "$backup" = yes ] && faults='^(quorum: |FAILED +database )' || faults='^quorum: '
+  refused=$(printf '%s\n' "$said" | grep -E "$faults" | head -n 1 | sed -E "s/$faults *//")
+  [ -n "$refused" ] || return 0
+  [ ! -e "$settings.before" ] || mv "$settings.before" "$settings"
+  fail "$refused; nothing was put in force"
 }
 
 lay_out() { # sets $release: the folder of this checkout, its packages installed
@@ -107,13 +143,35 @@ lay_out() { # sets $release: the folder of this checkout, its packages installed
 put_units() {
   install -d -m 755 /etc/systemd/system /usr/local/bin
   for unit in quorum.service quorum-notify.service quorum-notify.timer; do
+    cmp -s "$opt/current/deploy/$unit" "/etc/systemd/system/$unit" && continue
     install -m 644 "$opt/current/deploy/$unit" /etc/systemd/system/
+    changed=yes
   done
-  install -m 755 "$opt/current/deploy/quorum.wrapper" /usr/local/bin/quorum
+  cmp -s "$opt/current/deploy/quorum.wrapper" /usr/local/bin/quorum ||
+    install -m 755 "$opt/current/deploy/quorum.wrapper" /usr/local/bin/quorum
 }
 
 back_up() {
-  ! has_desk || as_service "$opt/current/quorum" backup || fail "no backup, no change: see above"
+  [ "$backup" = yes ] || return 0
+  names=$(desks 'paper|live') || fail "no look at the desks (see above), nothing was changed; --no-backup goes on"
+  for desk in $names; do
+    as_service "$opt/current/quorum" backup --desk "$desk" ||
+      fail "no backup (see above), nothing was changed; --no-backup goes on"
+  done
+}
+
+newest_schema() { # that a release works with
+  find "$1/migrations/versions" -name '[0-9]*.py' | sed 's|.*/\([0-9]*\)_.*|\1|' | sort | tail -n 1
+}
+
+take_back_schema() { # of every desk, to what a release works with; each is backed up by the command itself
+  names=$(desks '[a-z]+') || fail "no look at the desks (see above), nothing was changed"
+  for desk in $names; do
+    at=$(as_service "$opt/current/quorum" db tables --desk "$desk" | sed -n '1s/.*: schema \([0-9]*\).*/\1/p')
+    [ "${at:-0}" -gt "$1" ] || continue
+    as_service "$opt/current/quorum" db downgrade "$1" --desk "$desk" ||
+      fail "the schema could not be taken back: see above"
+  done
 }
 
 do_install() {
@@ -122,7 +180,10 @@ do_install() {
   write_settings
   lay_out
   before=$(readlink "$opt/current" 2>/dev/null || true)
+  [ -z "$before$database_url" ] || check_settings
+  rm -f "$settings.before"
   if [ "$before" != "$release" ]; then
+    changed=yes
     if [ -n "$before" ]; then
       back_up
       stop_service
@@ -145,10 +206,8 @@ do_rollback() {
   before=$(readlink "$opt/previous" 2>/dev/null) && [ -e "$before/.complete" ] || fail "there is no release to go back to"
   now=$(readlink "$opt/current")
   stop_service
-  if has_desk; then # backed up by the command itself
-    old=$(cd "$before/migrations/versions" && ls [0-9]*.py | sort | tail -n 1 | cut -d_ -f1)
-    as_service "$now/quorum" db downgrade "$old" || fail "the schema could not be taken back: see above"
-  fi
+  changed=yes
+  take_back_schema "$(newest_schema "$before")"
   switch_to "$before"
   ln -sfn "$now" "$opt/previous"
   put_units
@@ -156,9 +215,14 @@ do_rollback() {
   say "release ${before##*/} is in force, ${now##*/} before it"
 }
 
+processes() { # of the service's user
+  find /proc -mindepth 1 -maxdepth 1 -name '[0-9]*' -user "$user" -printf '%f ' 2>/dev/null
+}
+
 do_uninstall() {
   if has_systemd; then systemctl disable --quiet --now quorum.service quorum-notify.timer 2>/dev/null || true; fi
-  if [ -x "$opt/current/quorum" ] && has_desk; then as_service "$opt/current/quorum" stop || true; fi
+  start=no
+  stop_service
   rm -f /etc/systemd/system/quorum.service /etc/systemd/system/quorum-notify.service \
     /etc/systemd/system/quorum-notify.timer /usr/local/bin/quorum
   ! has_systemd || systemctl daemon-reload
@@ -170,6 +234,12 @@ do_uninstall() {
   printf 'This deletes every desk, its backups and its keys. Type "delete %s" to go on: ' "$data"
   read -r typed || typed=''
   [ "$typed" = "delete $data" ] || fail "nothing of the data was deleted"
+  tries=0
+  while [ -n "$(processes)" ]; do # the keeper stops the database once its last client is gone
+    tries=$((tries + 1))
+    [ "$tries" -le 30 ] || fail "end these first (nothing of the data was deleted): pids $(processes)"
+    sleep 1
+  done
   rm -rf "$data" "$etc"
   ! id "$user" >/dev/null 2>&1 || userdel "$user"
   say "all of it is gone"
