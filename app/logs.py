@@ -13,12 +13,14 @@ from collections.abc import Iterator, MutableMapping
 from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
+from typing import TextIO
 from urllib.parse import unquote, urlsplit
 
 import structlog
 from pydantic import BaseModel, SecretStr
 
 from app.settings import Settings
+from app.shared_log import cut, is_shared
 from storage.redaction import Redaction
 
 FOLDER = "log"
@@ -57,7 +59,7 @@ def log_to(settings: Settings, process: str) -> None:
     root.setLevel(logging.INFO)
     for old in root.handlers[:]:
         root.removeHandler(old)
-    lines = logging.StreamHandler(sys.stderr)
+    lines = _Lines(sys.stderr)
     lines.setFormatter(formatter(_for_people))
     root.addHandler(lines)
     for name in CHATTY:
@@ -99,6 +101,25 @@ def _for_people(_: object, __: str, event: Event) -> str:
     level, name = str(event.get("level", "")).upper(), event.get("logger", "")
     line = f"{event.get('at', '')} {level} {name}: {event.get('event', '')}"
     return f"{line}\n{event['exception']}" if "exception" in event else line
+
+
+class _Lines(logging.StreamHandler[TextIO]):
+    """Lines for people; where they go into a file that processes share, it stays of a bounded length."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        try:
+            self._shared = is_shared(stream.fileno())
+        except OSError:  # no file at all, as under a test
+            self._shared = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        super().emit(record)
+        if self._shared:
+            try:
+                cut(self.stream.fileno())
+            except OSError:
+                self.handleError(record)
 
 
 class _OwnFile(RotatingFileHandler):

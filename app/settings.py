@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from dotenv.parser import parse_stream
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
@@ -32,6 +32,7 @@ from agents.trading.setups import Setups
 from storage.backup import BackupSettings
 from storage.errors import OperatorError
 from storage.notices import NotifySettings
+from storage.retention import RetentionSettings
 
 ROOT = Path(__file__).resolve().parents[1]
 PREFIX = "QUORUM_"
@@ -151,6 +152,7 @@ class Settings(BaseSettings):
     llm: ModelSettings = ModelSettings()
     news: NewsConfig = NewsConfig()
     backup: BackupSettings = BackupSettings()
+    retention: RetentionSettings = RetentionSettings()
     notify: NotifySettings = NotifySettings()
     rehearsal: RehearsalSettings = RehearsalSettings()
 
@@ -170,6 +172,14 @@ class Settings(BaseSettings):
     @classmethod
     def _home_in_full(cls, home: Path) -> Path:
         return home.expanduser().absolute()
+
+    @field_validator("retention")
+    @classmethod
+    def _backed_up_before(cls, retention: RetentionSettings, info: ValidationInfo) -> RetentionSettings:
+        backup = info.data.get("backup")
+        if retention.removes and backup is not None and not backup.nightly:
+            raise ValueError("text is removed only after a nightly backup, and QUORUM_BACKUP__NIGHTLY is off")
+        return retention
 
     @field_validator("fmp_base_url")
     @classmethod

@@ -19,7 +19,10 @@ Connection = psycopg.Connection[tuple[object, ...]]
 
 @dataclass(frozen=True, kw_only=True)
 class Exchange:
-    """One call to a model. `asked` is the body that was sent, `answered` the text of its message."""
+    """One call to a model. `asked` is the body that was sent, `answered` the text of its message.
+
+    Both are empty where retention has removed the text.
+    """
 
     id: UUID
     agent: AgentName
@@ -34,10 +37,13 @@ class Exchange:
     error: str
     asked: Mapping[str, object]
     answered: str
+    text_removed_at: datetime | None = None
 
     @property
     def parts(self) -> tuple[tuple[str, str], ...]:
-        """Every word of it under a heading, in the order it was said."""
+        """Every word of it under a heading, in the order it was said, or since when they are gone."""
+        if self.text_removed_at is not None:
+            return (("text", f"text removed on {self.text_removed_at:%Y-%m-%d} by retention"),)
         return (*_parts(self.asked), ("answer", self.answered or "none"))
 
 
@@ -76,7 +82,7 @@ _EXCHANGE = """
     select i.id, i.agent_name as agent, coalesce(i.symbol, '') as symbol, i.model, p.prompt_version,
            i.created_at as at, i.state, i.cost_usd, i.tokens_used as tokens, i.latency_ms,
            coalesce(i.error_message, '') as error, i.input_context as asked,
-           coalesce(i.output_result ->> 'text', '') as answered
+           coalesce(i.output_result ->> 'text', '') as answered, i.text_removed_at
       from llm_interactions i left join agent_prompts p on p.id = i.prompt_id
 """
 

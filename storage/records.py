@@ -276,6 +276,7 @@ class OperationKind(StrEnum):
     PROPOSAL = "proposal"  # what became of a proposed change
     LOOP = "loop"  # an alarm of the learning loop
     BACKUP = "backup"
+    RETENTION = "retention"  # raw text that was too old removed
     NOTIFY = "notify"  # somebody was told, or could not be
 
 

@@ -79,7 +79,7 @@ async def _run(settings: Settings, server: Server, name: str) -> None:
             bench=partial(workbench, settings, desk, rehearsed, models, market),
             child=child_command(name),
             guard=Guard(desk.conninfo, settings.home, name),
-            backup=NightlyBackup(server, name, settings.home, settings.backup),
+            backup=NightlyBackup(server, name, settings.home, settings.backup, settings.retention),
             teller=Teller(desk.conninfo, name, settings.notify),
         )
         telling = asyncio.create_task(tell_models(models.gateway if models else None))

@@ -19,6 +19,7 @@ from app.runtime.host import say
 from app.runtime.leader import first_line
 from app.runtime.live import LiveDesk
 from app.runtime.waiting import pause
+from app.shared_log import open_shared
 from storage.errors import OperatorError
 from storage.leadership import Connection, Holder, connect, holder, stops_asked, this_process
 from storage.server import Server
@@ -29,7 +30,6 @@ LOOK_S = 1.0
 SILENT_S = 3.0  # a leader silent for so long may need a successor
 START_S = 10.0  # what a runtime gets to lead before another is started
 RETRY_S = 1.0
-LOG_LIMIT = 5_000_000  # bytes
 
 
 class Attendant:
@@ -117,10 +117,7 @@ def lives_here(leading: Holder) -> bool:
 
 def start_runtime(desk: str, log_file: Path, *words: str) -> subprocess.Popen[bytes]:
     """Start a runtime of the desk that outlives this process and its terminal."""
-    log_file.parent.mkdir(parents=True, exist_ok=True)
-    if log_file.exists() and log_file.stat().st_size > LOG_LIMIT:
-        log_file.replace(log_file.with_suffix(".log.old"))
-    opened = os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    opened = open_shared(log_file)
     try:
         return subprocess.Popen(
             [sys.executable, "-I", "-m", "app.cli", "run", "--desk", desk, *words],

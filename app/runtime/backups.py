@@ -1,4 +1,7 @@
-"""The nightly backup: made by whoever leads the desk, once a day, and said loudly when it fails."""
+"""The nightly backup: made by whoever leads the desk, once a day, and said loudly when it fails.
+
+Once it came back whole, and only then, raw text that is too old is removed: tonight's backup holds it still.
+"""
 
 from __future__ import annotations
 
@@ -13,23 +16,34 @@ from storage.backup import BackupSettings, back_up, backups_in, forget_old
 from storage.control import taken
 from storage.errors import OperatorError
 from storage.records import OperationKind, Operator
+from storage.retention import RetentionSettings, remove_old_text
 from storage.server import Server
 
 log = logging.getLogger(__name__)
 
 LOOK_S = 60.0
 RETRY = timedelta(hours=1)
+BY_ITSELF = Operator(name="the runtime")
 DAY = timedelta(hours=23, minutes=30)  # so that a late night does not push the next one later and later
 
 
 class NightlyBackup:
     """Of one desk, on the machine that leads it."""
 
-    def __init__(self, server: Server, desk: str, home: Path, settings: BackupSettings) -> None:
+    def __init__(
+        self,
+        server: Server,
+        desk: str,
+        home: Path,
+        settings: BackupSettings,
+        retention: RetentionSettings | None = None,
+    ) -> None:
+        """Without a `retention` all text is kept."""
         self._server = server
         self._desk = desk
         self._folder = settings.folder_in(home)
         self._settings = settings
+        self._retention = retention or RetentionSettings()
         self._failed_at: datetime | None = None
 
     async def keep(self) -> None:
@@ -70,10 +84,19 @@ class NightlyBackup:
         log.info("backup %s", said)
         try:
             self._note(said)
+            if self._failed_at is None and self._retention.removes:
+                self._remove_old_text()
         except psycopg.Error as away:
-            log.warning("the backup could not be noted: %s", away)
+            log.warning("the night's work could not be noted or ended: %s", away)
 
     def _note(self, said: str) -> None:
+        with self._connected() as connection:
+            taken(connection, OperationKind.BACKUP, BY_ITSELF, said)
+
+    def _remove_old_text(self) -> None:
+        with self._connected() as connection:
+            log.info("%s", remove_old_text(connection, self._retention, BY_ITSELF).words)
+
+    def _connected(self) -> psycopg.Connection[tuple[object, ...]]:
         conninfo = self._server.conninfo(self._server.desk_database(self._desk))
-        with psycopg.connect(conninfo, autocommit=True, connect_timeout=5) as connection:
-            taken(connection, OperationKind.BACKUP, Operator(name="the runtime"), said)
+        return psycopg.connect(conninfo, autocommit=True, connect_timeout=5)

@@ -57,7 +57,11 @@ def material_of(connection: Connection, decision: PastDecision) -> Material:
     )
     if found is None:
         raise OperatorError("no parameters are on record", "it cannot be decided again")
-    said = {exchange.id: exchange.answered for exchange in read_decision_exchanges(connection, decision.id)}
+    said = {
+        exchange.id: exchange.answered
+        for exchange in read_decision_exchanges(connection, decision.id)
+        if exchange.text_removed_at is None
+    }
     answers = {
         vote.agent: said[vote.interaction_id]
         for vote in decision.votes

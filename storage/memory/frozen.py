@@ -41,9 +41,11 @@ class FrozenMemory(Part):
                 LlmInteraction.agent_name == agent,
                 LlmInteraction.success.is_(True),
                 LlmInteraction.session.is_not(None),
+                LlmInteraction.text_removed_at.is_(None),
             )
             .order_by(LlmInteraction.created_at.desc(), LlmInteraction.id)
             .limit(most)
+            .with_for_update(read=True, of=LlmInteraction)  # retention removes no text of these meanwhile
         )
         for row in rows.all()[: max(0, most - len(known))]:
             if row.id not in known:

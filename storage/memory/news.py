@@ -39,10 +39,14 @@ class NewsMemory(Part):
         return len((await self._session.scalars(new)).all())
 
     async def news_about(self, symbol: str, since: date) -> tuple[ToldNews, ...]:
-        """What is plainly about a symbol, newest first."""
+        """What is plainly about a symbol and still has its words, newest first."""
         rows = await self._session.scalars(
             select(NewsRow)
-            .where(NewsRow.session >= since, literal(symbol) == any_(NewsRow.symbols))
+            .where(
+                NewsRow.session >= since,
+                literal(symbol) == any_(NewsRow.symbols),
+                NewsRow.text_removed_at.is_(None),
+            )
             .order_by(NewsRow.session.desc(), NewsRow.published_at.desc().nulls_last(), NewsRow.id)
         )
         return tuple(

@@ -53,6 +53,10 @@ class LlmInteraction(Base):
             name="cost",
         ),
         CheckConstraint("(parked_until is null) = (park_scope is null)", name="park"),
+        CheckConstraint(
+            "text_removed_at is null or (input_context = '{}' and coalesce(output_result, '{}') = '{}')",
+            name="text_removed",
+        ),
         Index("ix_llm_interactions_agent_name_created_at", "agent_name", "created_at"),
         Index("ix_llm_interactions_created_at", "created_at"),
         Index(
@@ -103,6 +107,7 @@ class LlmInteraction(Base):
     over_reported: Mapped[bool] = mapped_column(server_default="false")  # it cost more than the worst case
     parked_until: Mapped[dt.datetime | None] = mapped_column(DateTime(timezone=True))
     park_scope: Mapped[str | None]
+    text_removed_at: Mapped[dt.datetime | None] = mapped_column(DateTime(timezone=True))  # by retention
     created_at: Mapped[Instant]
 
 

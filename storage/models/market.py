@@ -69,7 +69,10 @@ class NewsRow(Base):
     """One piece of news as plain text, kept once however often it is told."""
 
     __tablename__ = "news_items"
-    __table_args__ = (Index("ix_news_items_session", "session"),)
+    __table_args__ = (
+        CheckConstraint("text_removed_at is null or (title = '' and body = '')", name="text_removed"),
+        Index("ix_news_items_session", "session"),
+    )
 
     id: Mapped[Id]
     digest: Mapped[str] = mapped_column(unique=True)  # SHA-256 of its words
@@ -80,6 +83,7 @@ class NewsRow(Base):
     published_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))  # as its source says
     fetched_at: Mapped[Instant]
     symbols: Mapped[list[str]] = mapped_column(ARRAY(String))  # it is plainly about
+    text_removed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))  # by retention
 
 
 class CorporateActionRow(Base):

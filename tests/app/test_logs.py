@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from pydantic import SecretStr
 
 from app.logs import secrets_of
 from app.settings import Settings
+from app.shared_log import is_shared, open_shared
 from storage.notices import NotifySettings
 from storage.redaction import HIDDEN, Redaction
 
@@ -61,9 +63,10 @@ def test_every_secret_of_the_settings_is_known(monkeypatch: pytest.MonkeyPatch) 
 LOGGING = """
 import logging, sys
 from pathlib import Path
-from app import logs
+from app import logs, shared_log
 from app.settings import Settings
 logs.MOST_BYTES, logs.KEPT = 3000, 2
+shared_log.MOST_BYTES, shared_log.KEPT_BYTES = 9000, 6000
 logs.log_to(Settings(_env_file=None), "run-paper")
 log = logging.getLogger("app.runtime.leader")
 for number in range(60):
@@ -78,7 +81,10 @@ sys.stdin.read()
 
 
 def test_lines_rotate_and_two_processes_have_a_file_each(tmp_path: Path) -> None:
-    (tmp_path / "log").mkdir()
+    both = tmp_path / "log/run-paper.log"
+    opened = open_shared(both)
+    for _ in range(500):
+        os.write(opened, b"a line of a runtime that is long gone\n")
     command = [sys.executable, "-c", LOGGING, KEY]
     environment = {"QUORUM_HOME": str(tmp_path), "FMP_API_KEY": KEY, "PATH": "/usr/bin:/bin"}
     runs = [
@@ -88,13 +94,15 @@ def test_lines_rotate_and_two_processes_have_a_file_each(tmp_path: Path) -> None
             text=True,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=opened,
         )
         for _ in range(2)
     ]
+    os.close(opened)
     for run in runs:
         assert run.stdout is not None and run.stdout.readline() == "ready\n"
-    said = [run.communicate(timeout=60)[1] for run in runs]
+    for run in runs:
+        run.communicate(timeout=60)
     files = sorted(path.name for path in (tmp_path / "log").glob("*.jsonl*"))
     assert set(files) == {f"run-paper{n}.jsonl{k}" for n in ("", "-2") for k in ("", ".1", ".2")}
     for path in (tmp_path / "log").glob("*.jsonl*"):
@@ -105,8 +113,17 @@ def test_lines_rotate_and_two_processes_have_a_file_each(tmp_path: Path) -> None
             assert KEY not in line and event["at"].endswith("Z")
     newest = [json.loads(line) for line in (tmp_path / "log/run-paper.jsonl").read_text().splitlines()][-1]
     assert newest["event"] == "it broke" and "ValueError" in newest["exception"]
-    for text in said:
-        assert KEY not in text and "INFO app.runtime.leader: asked with ***, number 59" in text
+    said = both.read_text()
+    assert KEY not in said and "INFO app.runtime.leader: asked with ***, number 59" in said
+    assert len(said) < 9000 + 2 * 1000 and "long gone" not in said and both.stat().st_mode & 0o077 == 0
+
+
+def test_a_file_the_user_named_is_not_cut(tmp_path: Path) -> None:
+    opened = open_shared(tmp_path / "ours.log")
+    assert is_shared(opened)
+    os.close(opened)
+    with (tmp_path / "mine.log").open("ab") as mine:  # as `2>> mine.log` opens it
+        assert not is_shared(mine.fileno())
 
 
 @pytest.mark.parametrize("folder", ["a file", "/proc/1"])

@@ -257,6 +257,21 @@ def test_settings_do_not_change_under_way(env_file: Path) -> None:
         settings.start_equity = Decimal(1)  # type: ignore[misc]
 
 
+def test_text_is_kept_long_enough_and_removed_only_where_a_backup_is_made(
+    env_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QUORUM_RETENTION__LLM_TEXT_DAYS", "")
+    assert not load_settings(env_file).retention.removes
+    monkeypatch.setenv("QUORUM_RETENTION__LLM_TEXT_DAYS", "7")
+    assert "QUORUM_RETENTION__LLM_TEXT_DAYS is refused" in refusal(env_file)
+    monkeypatch.setenv("QUORUM_RETENTION__LLM_TEXT_DAYS", "90")
+    assert load_settings(env_file).retention.removes
+    monkeypatch.setenv("QUORUM_BACKUP__NIGHTLY", "false")
+    assert refusal(env_file).startswith(
+        "QUORUM_RETENTION is refused: Value error, text is removed only after"
+    )
+
+
 # -- .env.example --------------------------------------------------------------------------------------------
 
 

@@ -23,10 +23,12 @@ from storage import backup, schema
 from storage.audit import verify
 from storage.backup import BackupSettings, back_up, backups_in, forget_old, read_manifest, restore
 from storage.errors import OperatorError
+from storage.retention import RetentionSettings
 from storage.server import EmbeddedDatabases
 from tests.storage import desk_builder as build
 from tests.storage.desk_builder import execute, scalar, writing
 
+OLD_NEWS = " (gen_random_uuid(), 'd', '2026-01-05', 'wire', 'Up', 'It rose.', null, '2026-01-05', '{}', null)"
 NOW = datetime(2026, 3, 2, 6, 30, tzinfo=UTC)
 
 
@@ -217,17 +219,26 @@ def test_old_ones_go_and_the_newest_stay(made: Path, desk: str, tmp_path: Path) 
 def test_the_nightly_one_is_made_once_a_day_and_a_failure_is_noted(
     databases: EmbeddedDatabases, desk: str, tmp_path: Path
 ) -> None:
-    nightly = NightlyBackup(databases, desk, tmp_path, BackupSettings(keep=2))
     conninfo = databases.conninfo(f"quorum_{desk}")
+    execute(conninfo, "insert into news_items values" + OLD_NEWS)
+    with_words = "select count(*) from news_items where title <> ''"
+    short = RetentionSettings(news_text_days=30)
+    nightly = NightlyBackup(databases, desk, tmp_path, BackupSettings(keep=2), short)
     now = datetime.now(UTC).replace(hour=7)
     assert not nightly.is_due(now.replace(hour=5)) and nightly.is_due(now)
     nightly.make(now)
     assert not nightly.is_due(now + timedelta(hours=1))
     assert "came back whole" in scalar(conninfo, "select text from operations where kind = 'backup'")
+    assert scalar(conninfo, with_words) == 0
+    (made,) = backups_in(tmp_path / "backups", desk)
+    with restored(databases, made) as again:  # text goes once a backup holds it
+        assert scalar(again, with_words) == 1
     blocked = tmp_path / "blocked"
     blocked.write_text("")
-    broken = NightlyBackup(databases, desk, tmp_path, BackupSettings(folder=blocked / "x"))
+    execute(conninfo, "update news_items set title = 'Up', text_removed_at = null")
+    broken = NightlyBackup(databases, desk, tmp_path, BackupSettings(folder=blocked / "x"), short)
     broken.make(now)
     said = scalar(conninfo, "select text from operations where kind = 'backup' order by at desc limit 1")
     assert said.startswith("FAILED: the backup cannot be written")
+    assert scalar(conninfo, with_words) == 1
     assert not broken.is_due(now + timedelta(minutes=30)) and broken.is_due(now + timedelta(hours=2))
