@@ -40,9 +40,12 @@ _MATTERS = """
       from approvals where state = 'pending' and not %(away)s
     union all
     select 'proposal', 'proposal:' || id || ':' || status, 'info',
-           parameter_name || ' ' || old_value || ' -> ' || new_value || ' (' || short_id
-           || ') is proposed and waits for a verdict', true
-      from strategy_adjustments where status in ('proposed', 'promotable') and not %(away)s
+           case kind when 'prompt' then 'another prompt for ' || parameter_name
+                     else parameter_name || ' ' || old_value || ' -> ' || new_value end
+           || ' (' || short_id || ') is proposed and waits for a verdict', true
+      from strategy_adjustments
+     where status in ('proposed', 'promotable') and not %(away)s
+       and (deferred_until is null or deferred_until <= clock_timestamp())
     union all
     select 'halt', 'halt:' || id, 'critical', 'HALTED by ' || halted_by || ': ' || reason, true
       from halts where lifted_at is null

@@ -29,7 +29,7 @@ from storage.learning_records import (
 from storage.proposal_evidence import ProposalEvidence, evidence_from_json, proposal_digest
 from storage.records import CommandReceipt, OperationKind, Operator, uuid7
 from storage.rows import fetch_all, fetch_one
-from storage.versions import roll_back, value_in_force
+from storage.versions import roll_back, value_in_force, words_in_force
 
 Connection = psycopg.Connection[tuple[object, ...]]
 
@@ -54,14 +54,15 @@ _APPROVE = """
 _REJECT = """
     update strategy_adjustments
        set status = 'rejected', decided_digest = digest, decided_by = %(by)s, decided_from = %(origin)s,
-           decided_at = %(now)s, decision_reason = %(reason)s, effective_at = %(effective_at)s
+           decided_at = %(now)s, decision_reason = %(reason)s, effective_at = %(effective_at)s,
+           turned_down_session = (select (desk_time at time zone 'America/New_York')::date from desk)
      where id = %(id)s
 """
 _REOPEN = """
     update strategy_adjustments
        set status = case when experiment is null then 'proposed' else 'promotable' end, route = null,
            typed_id = null, decided_digest = null, decided_by = null, decided_from = null, decided_at = null,
-           decision_reason = null, effective_at = null
+           decision_reason = null, effective_at = null, turned_down_session = null
      where id = %s
 """
 
@@ -125,8 +126,6 @@ class ProposalRow(_Columns):
         """Why it cannot go into the shadow, or nothing."""
         if self.status is AdjustmentStatus.PROMOTABLE:
             return f"{self.short_id} has been through the shadow: at once, or not at all"
-        if self.kind is AdjustmentKind.PROMPT:
-            return f"{self.short_id} is a prompt, and prompts run in no shadow: at once, or not at all"
         return ""
 
     @property
@@ -274,7 +273,8 @@ def undo(connection: Connection, proposal_id: UUID, operator: Operator) -> Comma
         if row.status not in (AdjustmentStatus.APPROVED, AdjustmentStatus.REJECTED):
             return refused(f"{row.short_id} is {row.status}: there is no verdict to take back")
         if row.effective_at is None or row.effective_at <= rules.now:
-            return refused(f"the verdict on {row.short_id} has taken effect; it can be rolled back")
+            back = "; it can be rolled back" if row.status is AdjustmentStatus.APPROVED else ""
+            return refused(f"the verdict on {row.short_id} has taken effect{back}")
         try:
             with connection.transaction():
                 connection.execute(_REOPEN, [row.id])
@@ -318,8 +318,9 @@ def _decidable(
 
 def _overtaken(connection: Connection, row: ProposalRow) -> str:
     """Why the change starts from a value that is not in force any more, or nothing."""
-    if row.kind is not AdjustmentKind.PARAMETER:
-        return ""
+    if row.kind is AdjustmentKind.PROMPT:
+        same = words_in_force(connection, row.name) == row.old_value
+        return "" if same else f"the words of {row.name} that it starts from are not in force any more"
     now = value_in_force(connection, row.name)
     if now is None or now == Decimal(row.old_value):
         return ""

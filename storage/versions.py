@@ -16,6 +16,7 @@ from uuid import UUID
 import psycopg
 
 from storage.learning_records import AdjustmentKind, AdjustmentRoute, AdjustmentStatus, VersionSource
+from storage.proposal_evidence import proposal_digest
 from storage.records import CommandReceipt, OperationKind, Operator, uuid7
 
 Connection = psycopg.Connection[tuple[object, ...]]
@@ -33,7 +34,8 @@ _COLUMNS = ("limits", "screen")
 _ALIASES = {"pool": ("consensus", "pool")}
 
 _FIND = """
-    select short_id, kind, parameter_name, old_value, new_value, status, route, effective_at <= now()
+    select short_id, kind, parameter_name, old_value, new_value, status, route, effective_at <= now(),
+           evidence, decided_digest, effective_at
       from strategy_adjustments where id = %s for update
 """
 _DUE = """
@@ -43,6 +45,15 @@ _DUE = """
 _IN_FORCE = """
     select case %s when 'limits' then limits when 'screen' then screen else parameters end #> %s
       from parameter_versions order by version desc limit 1
+"""
+_BY_SETTINGS = """
+    select case %s when 'limits' then limits when 'screen' then screen else parameters end #> %s
+      from parameter_versions where source = 'settings' order by version desc limit 1
+"""
+_LAST_APPLIED = """
+    select id, new_value from strategy_adjustments
+     where status = 'applied' and kind = %s and parameter_name = %s
+     order by effective_at desc, id desc limit 2
 """
 _NEW_VERSION = """
     insert into parameter_versions
@@ -66,12 +77,24 @@ _APPLIED = """
 _ROLLED_BACK = """
     update strategy_adjustments
        set status = 'rolled_back', rolled_back_at = clock_timestamp(), rolled_back_by = %s,
-           rolled_back_because = %s
+           rolled_back_because = %s,
+           turned_down_session = (select (desk_time at time zone 'America/New_York')::date from desk)
      where id = %s
+"""
+_TRIAL_OVER = """
+    update experiments set state = 'rolled_back'
+     where adjustment_id = %s and state in ('running', 'promotable')
 """
 _OPERATION = """
     insert into operations (id, at, kind, who, origin, text)
     values (%s, clock_timestamp(), %s, %s, %s, %s)
+"""
+_CHAMPION = "select system_message, prompt_template from agent_prompts where agent_name = %s and active"
+_WORDS_BEFORE = """
+    select old_value, effective_at from strategy_adjustments
+     where kind = 'prompt' and parameter_name = %s and new_value = %s and status = 'rolled_back'
+       and applied_session is not null and effective_at < %s
+     order by effective_at desc limit 1
 """
 _RETIRE = "update agent_prompts set active = false where agent_name = %s and active returning id"
 _NEW_PROMPT = """
@@ -95,20 +118,24 @@ class _Change:
     status: AdjustmentStatus
     route: AdjustmentRoute | None
     is_due: bool
+    is_sound: bool  # it is what was approved
+    effective_at: object  # an instant, only ever handed back to the database
 
 
-def apply_change(connection: Connection, adjustment_id: UUID) -> CommandReceipt:
-    """Let an approved change take effect: into the shadow, or into force as a new version.
+async def hold_changes(connection: AsyncConnection) -> None:
+    """Until the caller's transaction ends nobody else puts a change into force or takes one back.
 
-    Refused before its undo window is over. A change that does not start any more from what is in force is
-    marked refused, and says so.
+    Whoever holds rows of changes takes this first: the other order ends in a deadlock.
     """
-    with connection.transaction():
-        return _answered(connection, _apply(adjustment_id))
+    await connection.execute("select pg_advisory_xact_lock(%s)", [LOCK])
 
 
-async def apply_change_async(connection: AsyncConnection, adjustment_id: UUID) -> CommandReceipt:
-    """As `apply_change`, in the caller's transaction."""
+async def apply_change(connection: AsyncConnection, adjustment_id: UUID) -> CommandReceipt:
+    """Let an approved change take effect in the caller's transaction: into the shadow, or into force.
+
+    Refused before its undo window is over. A change that does not start any more from what is in force, or is
+    not what was approved, is marked refused, and says so.
+    """
     return await _answered_async(connection, _apply(adjustment_id))
 
 
@@ -118,7 +145,9 @@ def roll_back(
     """Take a change back, from the shadow or from force.
 
     One in force is undone by a new version that differs from the newest by this one value alone, so changes
-    made since stay. Refused for a change that is in neither.
+    made since stay; it holds what the last change before it that is still in force had put there. One that a
+    later change of the same value has followed is undone without a new version. An approved change that was
+    due and has not taken effect yet is stopped; others are refused.
     """
     with connection.transaction():
         return _answered(connection, _roll_back(adjustment_id, operator, reason))
@@ -129,6 +158,11 @@ async def roll_back_async(
 ) -> CommandReceipt:
     """As `roll_back`, in the caller's transaction."""
     return await _answered_async(connection, _roll_back(adjustment_id, operator, reason))
+
+
+def words_in_force(connection: Connection, agent: str) -> str | None:
+    """The prompt an agent answers with as one text; None where it has no champion."""
+    return _answered(connection, _words_in_force(agent))
 
 
 def value_in_force(connection: Connection, name: str) -> Decimal | None:
@@ -162,42 +196,46 @@ def _apply(adjustment_id: UUID) -> Dialogue[CommandReceipt]:
         return _refused("there is no approved change of that id")
     if not change.is_due:
         return _refused("the approval may still be taken back")
-    if change.route is AdjustmentRoute.SHADOW:
+    if why_not := (yield from _overtaken(change)):
+        yield (
+            "update strategy_adjustments set status = 'refused', refused_because = %s where id = %s",
+            [why_not, change.id],
+        )
+        text = f"{change.short_id} is refused: {why_not}"
+    elif change.route is AdjustmentRoute.SHADOW:
         yield "update strategy_adjustments set status = 'shadow' where id = %s", [change.id]
         text = f"{change.short_id} goes into the shadow"
     elif change.kind is AdjustmentKind.PROMPT:
-        text = yield from _apply_prompt(change)
+        number = yield from _crown(change.name, change.new)
+        yield _APPLIED, [None, change.id]
+        text = f"{change.short_id}: the prompt of {change.name} is version {number} now"
     else:
-        text = yield from _apply_parameter(change)
+        reason = f"{change.short_id}: {change.name} {change.old} -> {change.new}"
+        version = yield from _new_version(change, change.new, reason)
+        yield _APPLIED, [version, change.id]
+        text = f"{reason}, in force as version {version}"
     yield from _told(Operator(name="the desk"), text)
     return CommandReceipt(accepted=True, message=text)
 
 
-def _apply_parameter(change: _Change) -> Dialogue[str]:
+def _overtaken(change: _Change) -> Dialogue[str]:
+    """Why an approved change cannot take effect, or nothing."""
+    if not change.is_sound:
+        return "it was changed after it was approved"
+    if change.kind is AdjustmentKind.PROMPT:
+        words = yield from _words_in_force(change.name)
+        return "" if words == change.old else "the words it starts from are not in force any more"
     in_force = yield from _value_in_force(change.name)
-    if in_force != Decimal(change.old):
-        reason = f"it starts from {change.old}, in force is {in_force}"
-        yield (
-            "update strategy_adjustments set status = 'refused', refused_because = %s where id = %s",
-            [reason, change.id],
-        )
-        return f"{change.short_id} is refused: {reason}"
-    reason = f"{change.short_id}: {change.name} {change.old} -> {change.new}"
-    version = yield from _new_version(change, change.new, reason)
-    yield _APPLIED, [version, change.id]
-    return f"{reason}, in force as version {version}"
-
-
-def _apply_prompt(change: _Change) -> Dialogue[str]:
-    version = yield from _crown(change.name, change.new)
-    yield _APPLIED, [None, change.id]
-    return f"{change.short_id}: the prompt of {change.name} is version {version} now"
+    return "" if in_force == Decimal(change.old) else f"it starts from {change.old}, in force is {in_force}"
 
 
 def _roll_back(adjustment_id: UUID, operator: Operator, reason: str) -> Dialogue[CommandReceipt]:
     yield "select pg_advisory_xact_lock(%s)", [LOCK]
     change = yield from _found(adjustment_id)
+    if change is not None and change.status is AdjustmentStatus.APPROVED and not change.is_due:
+        return _refused(f"{change.short_id} has not taken effect: its approval can be taken back instead")
     if change is None or change.status not in (
+        AdjustmentStatus.APPROVED,
         AdjustmentStatus.SHADOW,
         AdjustmentStatus.PROMOTABLE,
         AdjustmentStatus.APPLIED,
@@ -205,29 +243,47 @@ def _roll_back(adjustment_id: UUID, operator: Operator, reason: str) -> Dialogue
         return _refused("only a change in the shadow or in force can be rolled back")
     text = f"{change.short_id} rolled back: {reason}"
     if change.status is AdjustmentStatus.APPLIED:
-        if change.kind is AdjustmentKind.PROMPT:
-            version = yield from _crown(change.name, change.old)
-            text += f"; the prompt of {change.name} is version {version} now"
-        else:
-            text += yield from _restore(change, reason)
+        text += yield from _restore(change, reason)
     yield _ROLLED_BACK, [operator.name, reason, change.id]
+    yield _TRIAL_OVER, [change.id]
     yield from _told(operator, text)
     return CommandReceipt(accepted=True, message=text)
 
 
 def _restore(change: _Change, reason: str) -> Dialogue[str]:
-    in_force = yield from _value_in_force(change.name)
-    if in_force != Decimal(change.new):
-        return f"; {change.name} is {in_force} by the settings and stays so"
-    version = yield from _new_version(change, change.old, f"{change.short_id} rolled back: {reason}")
-    return f"; {change.name} is {change.old} again, version {version}"
+    """Put back what the change had replaced, unless another has followed it; in words."""
+    rows = yield _LAST_APPLIED, [change.kind, change.name]
+    if not rows or rows[0][0] != change.id:
+        return f"; {change.name} stays as a later change has it"
+    below = str(rows[1][1]) if len(rows) > 1 else None
+    if change.kind is AdjustmentKind.PROMPT:
+        words = below if below is not None else (yield from _words_before(change))
+        number = yield from _crown(change.name, words)
+        return f"; the prompt of {change.name} is version {number} now"
+    value = Decimal(below) if below is not None else (yield from _value_in_force(change.name, _BY_SETTINGS))
+    if value is None:
+        return f"; the settings know no {change.name}: it stays"
+    version = yield from _new_version(change, str(value), f"{change.short_id} rolled back: {reason}")
+    return f"; {change.name} is {value} again, version {version}"
+
+
+def _words_before(change: _Change) -> Dialogue[str]:
+    """The words that were in force before a prompt, past those that were themselves rolled back since."""
+    words, before = change.old, change.effective_at
+    while True:
+        rows = yield _WORDS_BEFORE, [change.name, words, before]
+        if not rows:
+            return words
+        words, before = str(rows[0][0]), rows[0][1]
 
 
 def _found(adjustment_id: UUID) -> Dialogue[_Change | None]:
     rows = yield _FIND, [adjustment_id]
     if not rows:
         return None
-    short_id, kind, name, old, new, status, route, is_due = rows[0]
+    short_id, kind, name, old, new, status, route, is_due, evidence, approved, effective_at = rows[0]
+    assert isinstance(evidence, dict)  # JSONB that is never null
+    digest = proposal_digest(AdjustmentKind(str(kind)), str(name), str(old), str(new), evidence)
     return _Change(
         id=adjustment_id,
         short_id=str(short_id),
@@ -238,12 +294,19 @@ def _found(adjustment_id: UUID) -> Dialogue[_Change | None]:
         status=AdjustmentStatus(str(status)),
         route=None if route is None else AdjustmentRoute(str(route)),
         is_due=bool(is_due),
+        is_sound=digest == approved,
+        effective_at=effective_at,
     )
 
 
-def _value_in_force(name: str) -> Dialogue[Decimal | None]:
+def _words_in_force(agent: str) -> Dialogue[str | None]:
+    rows = yield _CHAMPION, [agent]
+    return prompt_text(str(rows[0][0]), str(rows[0][1])) if rows else None
+
+
+def _value_in_force(name: str, question: str = _IN_FORCE) -> Dialogue[Decimal | None]:
     column, path = _place(name)
-    rows = yield _IN_FORCE, [column, path]
+    rows = yield question, [column, path]
     value = rows[0][0] if rows else None
     if value is None:
         return None

@@ -122,12 +122,15 @@ class SelfLearningLoop:
         return NightReport(stages=done, repeated=tuple(repeated))
 
     async def _measure(self, memory: AgentMemory, tonight: Tonight, done: Done) -> StageDone:
-        expired = await memory.expire_unanswered(tonight.wall_now)
+        # What takes minutes comes first; then the changes are held, for as long as it takes to write.
+        looks = await watching.look(memory, tonight, self._source)
         outcomes = await measuring.calibrate(memory, tonight)
         trades = await memory.trades_known(before=tonight.now)
-        alarms = await measuring.judge_applied(memory, tonight, trades)
-        seen = await watching.watch(memory, tonight, self._source)
-        for alarm in alarms:
+        await memory.hold_changes()
+        expired = await memory.expire_unanswered(tonight.wall_now)
+        alarms = list(await measuring.judge_applied(memory, tonight, trades))
+        seen = await watching.act(memory, tonight, looks)
+        for alarm in (*alarms, *seen.alarms):
             await memory.alarm(alarm, at=tonight.wall_now)
         for trial in seen.sang:
             told = f"{trial}: noise would be promoted, so nothing is tonight"

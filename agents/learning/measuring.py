@@ -12,7 +12,7 @@ from agents.learning.pairs import monday
 from agents.learning.tonight import Tonight
 from agents.market.calendar import NEW_YORK
 from agents.patterns import measured
-from storage.learning_records import ALARM_AT
+from storage.learning_records import ALARM_AT, AdjustmentOutcome
 from storage.memory import AgentMemory, AppliedChange, ResolvedArgument, StoredTrade
 from storage.records import AgentName
 
@@ -67,16 +67,22 @@ async def judge_applied(
         if not since <= tonight.now <= since + WATCHED_FOR:
             continue
         level = detector(trades, change, tonight)
-        if tonight.now <= since + MEASURED_FOR or change.measure is None:
-            before = await memory.span(since - MEASURED_FOR, since)
-            measure = measured(before, await memory.span(since, tonight.now))
-            await memory.store_adjustment_outcome(
-                change.id, replace(measure, detector=level), now=tonight.now
-            )
+        earlier = change.measure or {}
+        outcome = earlier.get("outcome", AdjustmentOutcome.PENDING)
+        # With too few trades after 60 days it is measured on, for as long as it is watched.
+        if tonight.now <= since + MEASURED_FOR or outcome == AdjustmentOutcome.PENDING:
+            before = await memory.span(since - MEASURED_FOR, since, before=change.version)
+            after = await memory.span(since, tonight.now, since=change.version)
+            measure = replace(measured(before, after), detector=level)
+            await memory.store_adjustment_outcome(change.id, measure, now=tonight.now)
+            if measure.outcome is AdjustmentOutcome.WORSENED and outcome != AdjustmentOutcome.WORSENED:
+                alarms.append(
+                    f"{change.short_id}: the desk has been worse since {change.parameter} was changed on "
+                    f"{change.applied}, {measure.difference:+.2f} R a trade; roll it back or look closer"
+                )
         elif level is not None:
             await memory.store_detector(change.id, level)
-        earlier = (change.measure or {}).get("detector")
-        was = float(str(earlier)) if earlier is not None else 0.0
+        was = float(str(earlier.get("detector") or 0.0))
         if level is not None and level >= ALARM_AT > was:
             alarms.append(
                 f"{change.short_id}: {change.parameter} has been getting worse since {change.applied} "
@@ -96,7 +102,7 @@ def detector(trades: Sequence[StoredTrade], change: AppliedChange, tonight: Toni
     day, last = monday(change.applied), monday(tonight.session)
     while day < last:
         found = [
-            trade.r for trade in trades if trade.closed >= change.applied and monday(trade.closed) == day
+            trade.r for trade in trades if trade.entered > change.applied and monday(trade.closed) == day
         ]
         watch = watch.after(Week(sum(found), len(found)))
         day += timedelta(weeks=1)

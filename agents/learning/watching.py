@@ -18,10 +18,10 @@ from agents.learning.evalues import Bets, Monitor, Verdict, Week, bets_for, watc
 from agents.learning.pairs import Pairs, monday
 from agents.learning.runs import Key, Run
 from agents.learning.source import EvidenceSource
-from agents.learning.space import DeskRules, ParameterChange, changed
+from agents.learning.space import DeskRules, ParameterChange, changed, space
 from agents.learning.tonight import Tonight, aside, rules_of
-from storage.learning_records import AdjustmentStatus, ExperimentState
-from storage.memory import AgentMemory, ChangeOnTrial, PairOnTrial, TrialReading
+from storage.learning_records import AdjustmentKind, AdjustmentStatus, ExperimentState
+from storage.memory import AgentMemory, ChangeOnTrial, DecisionPair, PairOnTrial, TrialReading
 from storage.memory.nights import THE_LOOP
 
 # Where history holds too few pairs to know the scale of a trial: engineering defaults, on the careful side.
@@ -38,46 +38,98 @@ _STATES = {
 
 
 @dataclass(frozen=True, kw_only=True)
+class Look:
+    """What a trial shows tonight: its pairs, or the scale it is to begin with.
+
+    `decisions` are a prompt's, made tonight; `stop` is why it is taken back whatever its weeks say; `note` is
+    what else there is to say.
+    """
+
+    trial: ChangeOnTrial
+    pairs: tuple[PairOnTrial, ...] = ()
+    begins: Bets | None = None
+    decisions: tuple[DecisionPair, ...] = ()
+    stop: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Watched:
-    """What a night's watch came to: opportunities looked at, and a sentence for each trial."""
+    """What a night's watch came to: opportunities looked at, a sentence for each trial, alarms."""
 
     pairs: int
     trials: int
     sentences: tuple[str, ...]
+    alarms: tuple[str, ...] = ()
     sang: tuple[str, ...] = ()  # trials that noise would have promoted tonight
 
 
-async def watch(memory: AgentMemory, tonight: Tonight, source: EvidenceSource) -> Watched:
-    """Begin the trials that are due, look at all of them, and act on what they have come to."""
-    pairs, said, sang = 0, [], []
-    trials = await memory.on_trial()
-    for trial in trials:
-        if trial.experiment is None:
-            said.append(await _begin(memory, tonight, source, trial))
+async def look(memory: AgentMemory, tonight: Tonight, source: EvidenceSource) -> tuple[Look, ...]:
+    """Run both sides of every trial of a parameter up to tonight. It takes minutes and holds nothing."""
+    found = []
+    for trial in await memory.on_trial(AdjustmentKind.PARAMETER):
+        row = space().get(trial.parameter)
+        if row is None or not row.replayable:  # history cannot show what it does
             continue
-        told = await _pairs(memory, tonight, source, trial)
-        await memory.store_pairs(trial.experiment, told)
-        known = await memory.pairs_of(trial.experiment)
-        pairs += len(told)
-        noise = _noise(trial, known, tonight)
-        if noise:
-            sang.append(trial.short_id)
-        said.append(await _judge(memory, tonight, trial, known, blocked=noise))
-    return Watched(pairs=pairs, trials=len(trials), sentences=tuple(said), sang=tuple(sang))
+        version = await memory.version(trial.champion_version or _champion(tonight, trial))
+        sides = rules_of(version), changed(rules_of(version), [_change(trial)])
+        if trial.experiment is None:
+            found.append(Look(trial=trial, begins=await _scale(tonight, source, *sides)))
+        else:
+            found.append(Look(trial=trial, pairs=await _pairs(tonight, source, trial, *sides)))
+    return tuple(found)
 
 
-async def _begin(memory: AgentMemory, tonight: Tonight, source: EvidenceSource, trial: ChangeOnTrial) -> str:
-    """Freeze the scale of a trial by what history says of its differences, before its first session."""
+async def act(memory: AgentMemory, tonight: Tonight, looks: Sequence[Look]) -> Watched:
+    """Begin the trials that are due and act on what the others have come to, in a short transaction.
+
+    What a human has decided while history was run counts: such a trial is left alone. Where noise would be
+    promoted in one trial, none is tonight.
+    """
+    standing = {trial.id: trial for kind in AdjustmentKind for trial in await memory.on_trial(kind)}
+    pairs, said, alarms = 0, [], []
+    known: list[tuple[ChangeOnTrial, Sequence[PairOnTrial], str]] = []
+    for one in looks:
+        trial = standing.get(one.trial.id)
+        if trial is None:
+            continue
+        if one.stop:
+            await memory.roll_back(trial.id, by=THE_LOOP, reason=one.stop)
+            said.append(f"{trial.short_id} rolled back: {one.stop}")
+        elif trial.experiment is None:
+            if one.begins is not None:
+                said.append(await _begin(memory, tonight, trial, one.begins))
+        else:
+            await memory.store_decisions(trial.experiment, one.decisions)
+            await memory.store_pairs(trial.experiment, one.pairs)
+            known.append((trial, await memory.pairs_of(trial.experiment), one.note))
+            pairs += len(one.pairs)
+    sang = [trial.short_id for trial, of, _ in known if trial.in_shadow and _noise(trial, of, tonight)]
+    for trial, of, besides in known:
+        note, is_back = await _judge(memory, tonight, trial, of, blocked=bool(sang), besides=besides)
+        said.append(note)
+        if is_back and not trial.in_shadow:
+            alarms.append(note)
+    return Watched(
+        pairs=pairs, trials=len(looks), sentences=tuple(said), alarms=tuple(alarms), sang=tuple(sang)
+    )
+
+
+async def _scale(
+    tonight: Tonight, source: EvidenceSource, champion: DeskRules, challenger: DeskRules
+) -> Bets:
+    """The scale of a trial by what history says of its differences, before its first session."""
     simulator = source.past(tonight.session)
-    pairs = None
-    if simulator is not None:
-        champion = await aside(simulator.run(tonight.rules, tonight.costs))
-        other = changed(tonight.rules, [_change(trial)])
-        pairs = Pairs.of(champion, await aside(simulator.run(other, tonight.costs)))
-    bets = _bets(pairs)
+    if simulator is None:
+        return scale_of(None)
+    before = await aside(simulator.run(champion, tonight.costs))
+    return scale_of(Pairs.of(before, await aside(simulator.run(challenger, tonight.costs))))
+
+
+async def _begin(memory: AgentMemory, tonight: Tonight, trial: ChangeOnTrial, bets: Bets) -> str:
     await memory.begin_trial(
         trial.id,
-        version=tonight.version,
+        version=_champion(tonight, trial),
         started=tonight.session,
         scale=bets.scale,
         block_weeks=bets.weeks,
@@ -85,7 +137,13 @@ async def _begin(memory: AgentMemory, tonight: Tonight, source: EvidenceSource, 
     return f"{trial.short_id} on trial from {tonight.session}, B {bets.scale:.2f} R"
 
 
-def _bets(pairs: Pairs | None) -> Bets:
+def _champion(tonight: Tonight, trial: ChangeOnTrial) -> int:
+    """The version beside which a trial runs: of a change in force what stood before it."""
+    return tonight.version if trial.applied_version is None else trial.applied_version - 1
+
+
+def scale_of(pairs: Pairs | None) -> Bets:
+    """The bets of a trial by the differences history knows; careful ones where it knows too few."""
     gains = [] if pairs is None else [pair.gain for pair in pairs.pairs]
     if pairs is None or len(gains) < LEAST_PAIRS or stdev(gains) == 0:
         return bets_for(DEVIATION, A_WEEK)
@@ -94,15 +152,18 @@ def _bets(pairs: Pairs | None) -> Bets:
 
 
 async def _pairs(
-    memory: AgentMemory, tonight: Tonight, source: EvidenceSource, trial: ChangeOnTrial
-) -> list[PairOnTrial]:
+    tonight: Tonight,
+    source: EvidenceSource,
+    trial: ChangeOnTrial,
+    champion: DeskRules,
+    challenger: DeskRules,
+) -> tuple[PairOnTrial, ...]:
     """Every opportunity since the trial began, as far as its results are known."""
-    assert trial.started is not None and trial.champion_version is not None
-    rules = rules_of(await memory.version(trial.champion_version))
+    assert trial.started is not None
     simulator = source.since(trial.started, tonight.session)
-    champion = await aside(simulator.run(rules, tonight.costs))
-    challenger = await aside(simulator.run(_challenger(rules, trial), tonight.costs))
-    return told_pairs(champion, challenger, tonight.session)
+    before = await aside(simulator.run(champion, tonight.costs))
+    after = await aside(simulator.run(challenger, tonight.costs))
+    return tuple(told_pairs(before, after, tonight.session))
 
 
 def told_pairs(champion: Run, challenger: Run, session: date) -> list[PairOnTrial]:
@@ -140,29 +201,40 @@ async def _judge(
     pairs: Sequence[PairOnTrial],
     *,
     blocked: bool,
-) -> str:
+    besides: str,
+) -> tuple[str, bool]:
+    """Act on the weeks of a trial; what is to be said of it, and whether it was rolled back."""
     assert trial.experiment is not None
     weeks = _weeks(trial, pairs, tonight)
     state = watched(_bets_of(trial), [week for _, week in weeks])
     note = f"{trial.short_id}: week {len(weeks)}, E+ {state.e_up:.2f}, E- {state.e_down:.2f}"
-    if blocked and state.verdict is Verdict.PROMOTE:
+    if besides:
+        note += f"; {besides}"
+    ends, is_back = _STATES[state.verdict], False
+    if state.verdict is Verdict.PROMOTE and blocked and trial.in_shadow:
+        ends = ExperimentState.RUNNING
         note += "; noise would have been promoted as well: not promoted"
-        state = watched(_bets_of(trial), [week for _, week in weeks[:-1]])
-    elif trial.status is AdjustmentStatus.SHADOW and state.verdict is Verdict.PROMOTE:
+    elif state.verdict is Verdict.PROMOTE and trial.in_shadow:
         await memory.make_promotable(trial.id, expires_at=tonight.expires_at)
         note += "; it has won and waits for a human"
     elif state.verdict is Verdict.ROLL_BACK:
-        reason = f"E- {state.e_down:.2f} after {len(weeks)} weeks in the shadow"
-        await memory.roll_back(trial.id, by=THE_LOOP, reason=reason)
-        note += "; rolled back"
+        where = "in force" if trial.status is AdjustmentStatus.APPLIED else "in the shadow"
+        reason = f"E- {state.e_down:.2f} after {len(weeks)} weeks {where}"
+        is_back = await memory.roll_back(trial.id, by=THE_LOOP, reason=reason)
+        note += "; rolled back" if is_back else ""
+    elif state.verdict is Verdict.EXPIRE and trial.status is AdjustmentStatus.APPLIED:
+        note += "; its trial is over, it stays in force"
     elif state.verdict is Verdict.EXPIRE:
-        await memory.expire(trial.id)
+        await memory.expire(trial.id, session=tonight.session)
         note += "; its time is up, the champion stays"
-    await memory.store_reading(trial.experiment, _reading(state, weeks, note), session=tonight.session)
-    return note
+    reading = _reading(state, ends, weeks, note)
+    await memory.store_reading(trial.experiment, reading, session=tonight.session)
+    return note, is_back
 
 
-def _reading(state: Monitor, weeks: Sequence[tuple[date, Week]], note: str) -> TrialReading:
+def _reading(
+    state: Monitor, ends: ExperimentState, weeks: Sequence[tuple[date, Week]], note: str
+) -> TrialReading:
     return TrialReading(
         weeks=[
             {"monday": day.isoformat(), "total": week.total, "opportunities": week.opportunities}
@@ -172,7 +244,7 @@ def _reading(state: Monitor, weeks: Sequence[tuple[date, Week]], note: str) -> T
         e_down=state.e_down,
         opportunities=sum(week.opportunities for _, week in weeks),
         mean=state.mean,
-        state=_STATES[state.verdict],
+        state=ends,
         note=note,
     )
 
@@ -211,7 +283,3 @@ def _bets_of(trial: ChangeOnTrial) -> Bets:
 
 def _change(trial: ChangeOnTrial) -> ParameterChange:
     return ParameterChange(trial.parameter, Decimal(trial.old_value), Decimal(trial.new_value))
-
-
-def _challenger(rules: DeskRules, trial: ChangeOnTrial) -> DeskRules:
-    return changed(rules, [_change(trial)])

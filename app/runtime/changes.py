@@ -11,11 +11,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from agents.learning.evidence import HistoryVerdict
 from agents.learning.space import ParameterChange, why_not
 from agents.learning.tonight import rules_of
+from agents.market.calendar import NEW_YORK
 from storage.journal import Journal
 from storage.learning_records import AdjustmentKind, AdjustmentRoute, AdjustmentStatus
-from storage.models import StrategyAdjustment
+from storage.models import DeskRow, StrategyAdjustment
 from storage.records import VerdictMode
-from storage.versions import AsyncConnection, apply_change_async, due_changes
+from storage.versions import AsyncConnection, apply_change, due_changes, hold_changes
 
 WAITING = (AdjustmentStatus.PROPOSED, AdjustmentStatus.PROMOTABLE)
 
@@ -29,6 +30,9 @@ async def take_effect(engine: AsyncEngine) -> tuple[str, ...]:
     async with AsyncSession(engine) as database, database.begin():
         pooled = await (await database.connection()).get_raw_connection()
         connection = cast("AsyncConnection", pooled.driver_connection)
+        if not await due_changes(connection):
+            return ()
+        await hold_changes(connection)
         for change_id in await due_changes(connection):
             row = await database.get_one(StrategyAdjustment, change_id, with_for_update=True)
             if row.status is not AdjustmentStatus.APPROVED:
@@ -38,14 +42,13 @@ async def take_effect(engine: AsyncEngine) -> tuple[str, ...]:
                 await database.flush()
                 said.append(f"{row.short_id} is refused: {reason}")
                 continue
-            said.append((await apply_change_async(connection, change_id)).message)
+            said.append((await apply_change(connection, change_id)).message)
     return tuple(said)
 
 
 async def _why_not(database: AsyncSession, row: StrategyAdjustment) -> str | None:
     if row.kind is AdjustmentKind.PROMPT:
-        into_shadow = row.route is AdjustmentRoute.SHADOW
-        return "a prompt is not run in the shadow: approve it at once or not at all" if into_shadow else None
+        return None
     rules = rules_of(await Journal(database).newest_parameters())
     change = ParameterChange(row.parameter_name, Decimal(row.old_value), Decimal(row.new_value))
     return why_not(change, rules)
@@ -60,6 +63,8 @@ async def answer_proposals(engine: AsyncEngine, mode: VerdictMode) -> int:
         return 0
     async with AsyncSession(engine) as database, database.begin():
         now = (await database.execute(select(func.now()))).scalar_one()
+        desk_time = (await database.scalars(select(DeskRow.desk_time))).one()
+        today = desk_time.astimezone(NEW_YORK).date()
         rows = await database.scalars(
             select(StrategyAdjustment)
             .where(StrategyAdjustment.status.in_(WAITING))
@@ -79,5 +84,6 @@ async def answer_proposals(engine: AsyncEngine, mode: VerdictMode) -> int:
             row.decided_by, row.decided_from = f"replay:{mode}", ""
             row.decided_at = row.effective_at = now
             row.decided_digest = row.digest
+            row.turned_down_session = None if approve else today
             count += 1
     return count

@@ -10,6 +10,7 @@ from storage.memory.arguments import ArgumentMemory, ResolvedArgument, VoteCast
 from storage.memory.experiments import (
     AppliedChange,
     ChangeOnTrial,
+    DecisionPair,
     ExperimentMemory,
     PairOnTrial,
     TrialReading,
@@ -47,6 +48,7 @@ __all__ = [
     "AgentMemory",
     "AppliedChange",
     "ChangeOnTrial",
+    "DecisionPair",
     "Horizon",
     "Interaction",
     "InteractionRow",

@@ -76,7 +76,7 @@ class AdjustmentRow:
 
 @dataclass(frozen=True, kw_only=True)
 class Span:
-    """What the desk did between two instants: results in R by exit, returns by close as fractions.
+    """What the desk did between two instants: results in R by exit, daily returns as fractions.
 
     `regimes` are the market's directions on the signals of the trades, as many as results.
     """
@@ -163,11 +163,22 @@ class AdjustmentMemory(Part):
             for row in rows
         ]
 
-    async def span(self, first: datetime, last: datetime) -> Span:
-        """The trades closed and the closes marked from one instant until before another."""
+    async def span(
+        self, first: datetime, last: datetime, *, before: int | None = None, since: int | None = None
+    ) -> Span:
+        """The trades entered from one instant on and closed before another, and the closes marked in between.
+
+        Only trades of versions below `before`, or from `since` on, where these are given: what was decided
+        under another version says nothing.
+        """
+        which = [TradeOutcome.entry_time >= first, TradeOutcome.exit_time < last]
+        if before is not None:
+            which.append(TradeOutcome.parameters_version < before)
+        if since is not None:
+            which.append(TradeOutcome.parameters_version >= since)
         trades = await self._session.execute(
             select(TradeOutcome.r_multiple, TradeOutcome.market_regime)
-            .where(TradeOutcome.exit_time >= first, TradeOutcome.exit_time < last)
+            .where(*which)
             .order_by(TradeOutcome.exit_time, TradeOutcome.symbol)
         )
         returns = await self._session.scalars(

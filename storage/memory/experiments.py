@@ -5,28 +5,33 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
+from decimal import Decimal
 from typing import cast
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import and_, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from storage.learning_records import AdjustmentKind, AdjustmentStatus, ExperimentState
 from storage.memory.part import Part
-from storage.models import Experiment, ParameterVersion, ShadowPair, StrategyAdjustment
+from storage.models import Experiment, ParameterVersion, ShadowDecision, ShadowPair, StrategyAdjustment
 from storage.models.base import Json, JsonRows
 from storage.records import Direction, Operator, uuid7
-from storage.versions import AsyncConnection, roll_back_async
+from storage.versions import AsyncConnection, hold_changes, roll_back_async
 
 WATCHED = (AdjustmentStatus.SHADOW, AdjustmentStatus.PROMOTABLE)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ChangeOnTrial:
-    """A change of a parameter in the shadow, with its experiment once that has begun."""
+    """A change in the shadow, or put into force without one, with its experiment once that has begun.
+
+    `parameter` is the agent's name where the change is one of a prompt.
+    """
 
     id: UUID
     short_id: str
+    kind: AdjustmentKind
     parameter: str
     old_value: str
     new_value: str
@@ -36,6 +41,26 @@ class ChangeOnTrial:
     started: date | None
     scale: float | None
     block_weeks: int | None
+    applied_version: int | None = None
+
+    @property
+    def in_shadow(self) -> bool:
+        """Whether its trial decides if a human is asked about it."""
+        return self.status is AdjustmentStatus.SHADOW
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecisionPair:
+    """What a role decided about a symbol, and what it would have by a prompt on trial; dollars for that."""
+
+    session: date
+    symbol: str
+    champion: str
+    challenger: str
+    champion_interaction: UUID
+    challenger_interaction: UUID
+    cost_usd: Decimal
+    decided_at: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,20 +101,32 @@ class AppliedChange:
 
 
 class ExperimentMemory(Part):
-    async def on_trial(self) -> Sequence[ChangeOnTrial]:
-        """Every change of a parameter in the shadow, or promotable and still watched."""
+    async def on_trial(self, kind: AdjustmentKind) -> Sequence[ChangeOnTrial]:
+        """Every change of a kind that is watched beside a champion.
+
+        Those are what is in the shadow or has won there, and a parameter that was put into force without it,
+        until its trial is over.
+        """
+        at_once = and_(
+            StrategyAdjustment.status == AdjustmentStatus.APPLIED,
+            StrategyAdjustment.applied_version.is_not(None),
+            or_(Experiment.id.is_(None), Experiment.state == ExperimentState.RUNNING),
+        )
         rows = await self._session.execute(
             select(StrategyAdjustment, Experiment)
             .outerjoin(Experiment, Experiment.adjustment_id == StrategyAdjustment.id)
             .where(
-                StrategyAdjustment.status.in_(WATCHED), StrategyAdjustment.kind == AdjustmentKind.PARAMETER
+                or_(StrategyAdjustment.status.in_(WATCHED), at_once),
+                StrategyAdjustment.kind == kind,
             )
             .order_by(StrategyAdjustment.created_at, StrategyAdjustment.id)
+            .execution_options(populate_existing=True)
         )
         return [
             ChangeOnTrial(
                 id=change.id,
                 short_id=change.short_id,
+                kind=change.kind,
                 parameter=change.parameter_name,
                 old_value=change.old_value,
                 new_value=change.new_value,
@@ -99,6 +136,7 @@ class ExperimentMemory(Part):
                 started=trial.started if trial else None,
                 scale=trial.scale if trial else None,
                 block_weeks=trial.block_weeks if trial else None,
+                applied_version=change.applied_version,
             )
             for change, trial in rows
         ]
@@ -128,6 +166,47 @@ class ExperimentMemory(Part):
         )
         await self._session.flush()
         return own_id
+
+    async def store_decisions(self, experiment: UUID, pairs: Iterable[DecisionPair]) -> None:
+        """Keep what a prompt on trial decided; a question that was asked before is not kept twice."""
+        values = [
+            {
+                "id": uuid7(),
+                "experiment_id": experiment,
+                "champion_interaction_id": pair.champion_interaction,
+                "challenger_interaction_id": pair.challenger_interaction,
+                "session": pair.session,
+                "symbol": pair.symbol,
+                "champion": pair.champion,
+                "challenger": pair.challenger,
+                "cost_usd": pair.cost_usd,
+                "decided_at": pair.decided_at,
+            }
+            for pair in pairs
+        ]
+        if values:
+            await self._session.execute(insert(ShadowDecision).on_conflict_do_nothing(), values)
+
+    async def decisions_of(self, experiment: UUID) -> Sequence[DecisionPair]:
+        """What a prompt on trial has decided so far, oldest first."""
+        rows = await self._session.scalars(
+            select(ShadowDecision)
+            .where(ShadowDecision.experiment_id == experiment)
+            .order_by(ShadowDecision.session, ShadowDecision.symbol)
+        )
+        return [
+            DecisionPair(
+                session=row.session,
+                symbol=row.symbol,
+                champion=row.champion,
+                challenger=row.challenger,
+                champion_interaction=row.champion_interaction_id,
+                challenger_interaction=row.challenger_interaction_id,
+                cost_usd=row.cost_usd,
+                decided_at=row.decided_at,
+            )
+            for row in rows
+        ]
 
     async def store_pairs(self, experiment: UUID, pairs: Iterable[PairOnTrial]) -> None:
         """Keep pairs; an open one is filled in, a resolved one is never written again."""
@@ -179,12 +258,12 @@ class ExperimentMemory(Part):
             .values(status=AdjustmentStatus.PROMOTABLE, route=None, effective_at=None, expires_at=expires_at)
         )
 
-    async def expire(self, adjustment_id: UUID) -> None:
+    async def expire(self, adjustment_id: UUID, *, session: date) -> None:
         """The time of a trial is up without a verdict: the champion stays."""
         await self._session.execute(
             update(StrategyAdjustment)
             .where(StrategyAdjustment.id == adjustment_id, StrategyAdjustment.status.in_(WATCHED))
-            .values(status=AdjustmentStatus.EXPIRED)
+            .values(status=AdjustmentStatus.EXPIRED, turned_down_session=session)
         )
 
     async def expire_unanswered(self, wall_now: datetime) -> int:
@@ -200,12 +279,19 @@ class ExperimentMemory(Part):
         )
         return len(done.all())
 
+    async def hold_changes(self) -> None:
+        """Until this transaction ends no change comes into force and none is taken back but by it."""
+        await hold_changes(await self._connection())
+
     async def roll_back(self, adjustment_id: UUID, *, by: str, reason: str) -> bool:
         """Take a change back in this transaction; False where it is neither in the shadow nor in force."""
-        pooled = await (await self._session.connection()).get_raw_connection()
-        connection = cast("AsyncConnection", pooled.driver_connection)
+        connection = await self._connection()
         receipt = await roll_back_async(connection, adjustment_id, operator=Operator(name=by), reason=reason)
         return receipt.accepted
+
+    async def _connection(self) -> AsyncConnection:
+        pooled = await (await self._session.connection()).get_raw_connection()
+        return cast("AsyncConnection", pooled.driver_connection)
 
     async def in_force(self) -> Sequence[AppliedChange]:
         """The changes that are applied, oldest first."""

@@ -184,13 +184,15 @@ class NightMemory(Part):
         """Names and new values that a human or the shadow turned down, with too few trades closed since."""
         since = (
             select(func.count())
-            .where(TradeOutcome.exit_time >= StrategyAdjustment.created_at)
+            .select_from(TradeOutcome)
+            .join(Position, Position.id == TradeOutcome.position_id)
+            .where(Position.closed_session > StrategyAdjustment.turned_down_session)
             .scalar_subquery()
         )
         rows = await self._session.execute(
             select(StrategyAdjustment.parameter_name, StrategyAdjustment.new_value).where(
                 StrategyAdjustment.status.in_(TURNED_DOWN),
-                StrategyAdjustment.decided_by.is_not(None),
+                StrategyAdjustment.turned_down_session.is_not(None),
                 since < NEW_EVIDENCE,
             )
         )

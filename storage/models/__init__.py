@@ -38,6 +38,7 @@ from storage.models.loop import (
     Experiment,
     FrozenQuestion,
     LoopStageRow,
+    ShadowDecision,
     ShadowPair,
     TrialRow,
 )
@@ -116,6 +117,7 @@ __all__ = [
     "Run",
     "ScheduledSlot",
     "ScreenerResult",
+    "ShadowDecision",
     "ShadowPair",
     "SpendLimit",
     "StandingPolicy",

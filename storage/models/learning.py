@@ -141,7 +141,13 @@ class StrategyAdjustment(Base):
         ),
         CheckConstraint("status <> 'approved' or decided_digest = digest", name="decided_digest"),
         # A night that runs twice proposes once; a family has one change on its way.
-        UniqueConstraint("session", "parameter_name", "new_value"),
+        Index(
+            "uq_strategy_adjustments_session_parameter_name_new_value",
+            "session",
+            "parameter_name",
+            text("md5(new_value)"),  # a whole prompt is too long for an index
+            unique=True,
+        ),
         Index(
             "uq_strategy_adjustments_in_flight",
             "family",
@@ -192,6 +198,7 @@ class StrategyAdjustment(Base):
     effective_at: Mapped[dt.datetime | None] = mapped_column(DateTime(timezone=True))
     applied_version: Mapped[int | None] = mapped_column(ForeignKey("parameter_versions.version"))
     applied_session: Mapped[dt.date | None]  # the desk's day it came into force on
+    turned_down_session: Mapped[dt.date | None]  # the desk's day a human or its trial turned it down on
     rolled_back_at: Mapped[dt.datetime | None] = mapped_column(DateTime(timezone=True))
     rolled_back_by: Mapped[str | None]
     rolled_back_because: Mapped[str | None]

@@ -9,7 +9,7 @@ from sqlalchemy import ARRAY, CheckConstraint, DateTime, ForeignKey, Index, Uniq
 from sqlalchemy.orm import Mapped, mapped_column
 
 from storage.learning_records import ExperimentState, LoopStage
-from storage.models.base import Base, Id, Instant, Json, JsonRows, choice
+from storage.models.base import Base, Id, Instant, Json, JsonRows, Usd, choice
 from storage.records import AgentName, Direction
 
 
@@ -63,6 +63,7 @@ class ClaimRow(Base):
     sentence: Mapped[str]
     made: Mapped[dt.date]
     expires: Mapped[dt.date]
+    superseded: Mapped[dt.date | None]  # the night on which its filter had other trades to speak of
     created_at: Mapped[Instant]
 
 
@@ -118,6 +119,24 @@ class ShadowPair(Base):
     champion_r: Mapped[float | None]
     challenger_r: Mapped[float | None]
     resolved: Mapped[dt.date | None]  # the session by whose close both results were known
+
+
+class ShadowDecision(Base):
+    """What a role decided on one question, and what it would have by a prompt on trial: on no card."""
+
+    __tablename__ = "shadow_decisions"
+    __table_args__ = (UniqueConstraint("experiment_id", "session", "symbol"),)
+
+    id: Mapped[Id]
+    experiment_id: Mapped[UUID] = mapped_column(ForeignKey("experiments.id"))
+    champion_interaction_id: Mapped[UUID] = mapped_column(ForeignKey("llm_interactions.id"))
+    challenger_interaction_id: Mapped[UUID] = mapped_column(ForeignKey("llm_interactions.id"))
+    session: Mapped[dt.date]
+    symbol: Mapped[str]
+    champion: Mapped[str]
+    challenger: Mapped[str]
+    cost_usd: Mapped[Usd]
+    decided_at: Mapped[Instant]
 
 
 class FrozenQuestion(Base):

@@ -130,6 +130,7 @@ def _decided_again(here: Here, conninfo: str) -> None:
         assert 0 < len(won.evenings) < len(past.evenings)
         assert read_past(connection, needle="nothing like it").session is None
     # Parameters that no longer fit the code: what was decided stands, and it says that it cannot be replayed.
+    execute(conninfo, "alter table parameter_versions disable trigger parameter_versions_grow")
     execute(conninfo, "update parameter_versions set parameters = '{}'")
     broken = json.loads(here.run("history", "--desk", "told", "--replay", "--json").out)["decisions"]
     assert all("no longer in a form this code reads" in row["replay"]["sentence"] for row in broken)

@@ -10,6 +10,8 @@ import psycopg
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.runtime.founding import set_rules
+from storage.learning_records import AdjustmentKind
+from storage.proposal_evidence import proposal_digest
 from storage.records import CommandReceipt, Operator, uuid7
 from storage.versions import apply_change, prompt_text, roll_back
 from tests.runtime.stage import ADA, Stage
@@ -20,7 +22,7 @@ APPROVED = """
         new_value, reasoning, expected_impact, confidence_score, proposed_by, status, outcome, evidence,
         digest, route, typed_id, decided_digest, decided_by, decided_at, effective_at, created_at)
     values (%s, %s, '2007-01-05', %s, %s, %s, %s, %s, '', '', 50, 'learning', 'approved', 'PENDING', '{}',
-        'd', %s, %s, 'd', 'ada', now(), now() + %s::interval, now())
+        %s, %s, %s, %s, 'ada', now(), now() + %s::interval, now())
 """
 
 
@@ -36,16 +38,15 @@ async def approved(
 ) -> UUID:
     own = uuid7()
     short = f"CHG-{own.hex[-5:]}"
-    await stage.do(APPROVED, own, short, kind, name, name, old, new, route, short, after)
+    digest = proposal_digest(AdjustmentKind(kind), name, old, new, {})
+    told = (own, short, kind, name, name, old, new, digest, route, short, digest, after)
+    await stage.do(APPROVED, *told)
     return own
 
 
 async def apply(stage: Stage, change: UUID) -> CommandReceipt:
-    def act() -> CommandReceipt:
-        with psycopg.connect(stage.conninfo) as connection:
-            return apply_change(connection, change)
-
-    return await asyncio.to_thread(act)
+    async with await psycopg.AsyncConnection.connect(stage.conninfo) as connection:
+        return await apply_change(connection, change)
 
 
 async def back(stage: Stage, change: UUID, operator: Operator = ADA) -> CommandReceipt:

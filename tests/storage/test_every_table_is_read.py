@@ -60,6 +60,7 @@ READERS = {
     "runs": "storage/journal.py",
     "schedule": "storage/snapshot_query.py",
     "screener_results": "storage/memory/screens.py",
+    "shadow_decisions": "storage/memory/experiments.py",
     "shadow_pairs": "storage/memory/experiments.py",
     "spend_limits": "storage/spend.py",
     "strategy_adjustments": "storage/memory/adjustments.py",

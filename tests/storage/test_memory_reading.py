@@ -308,10 +308,18 @@ async def test_a_figure_logged_again_replaces_the_first(database: str) -> None:
     ]
 
 
-async def test_a_span_holds_what_closed_in_it(traded: str) -> None:
+async def test_a_span_holds_what_was_entered_and_closed_under_the_versions_asked_for(traded: str) -> None:
     with writing(traded) as session:
         session.add_all([build.equity(day, "100100.00", day_return=0.001) for day in SESSIONS[:4]])
+    newer = "insert into parameter_versions (version, parameters, limits, costs, screen, reason, created_at)"
+    older = "select 2, parameters, limits, costs, screen, '', now() from parameter_versions"
+    build.execute(traded, f"{newer} {older}")
+    build.execute(traded, "update trade_outcomes set entry_time = exit_time - interval '1 day'")
+    build.execute(traded, "update trade_outcomes set parameters_version = 2 where r_multiple < 0")
     async with build.transaction(traded) as session:
-        span = await AgentMemory(session).span(CLOSE + timedelta(days=1), CLOSE + timedelta(days=3))
+        memory, end = AgentMemory(session), CLOSE + timedelta(days=3)
+        span = await memory.span(CLOSE, end)
+        after, before = await memory.span(CLOSE, end, since=2), await memory.span(CLOSE, end, before=2)
     assert span.r == (0.5, -0.7)
-    assert span.returns == (0.001, 0.001)
+    assert span.returns == (0.001, 0.001, 0.001)
+    assert (before.r, after.r) == ((0.5,), (-0.7,))

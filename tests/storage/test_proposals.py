@@ -183,7 +183,9 @@ async def test_a_rejection_is_not_taken_back_over_another_change_of_the_family(d
 async def test_a_change_that_was_overtaken_is_not_approved(desk: str) -> None:
     row = shown(desk)
     parameters = '{"setups": {"momentum": {"rsi_min": 55}}}'
-    execute(desk, "update parameter_versions set parameters = %s::jsonb", parameters)
+    newer = "insert into parameter_versions (version, parameters, limits, costs, screen, reason, created_at)"
+    older = "select version + 1, %s::jsonb, limits, costs, screen, '', now() from parameter_versions"
+    execute(desk, f"{newer} {older}", parameters)
     assert say(desk, row).message == "setups.momentum.rsi_min stands at 55 by now, not at 50"
 
 
