@@ -330,8 +330,8 @@ async def test_a_real_desk_by_keys_into_the_shadow_back_at_once_and_rolled_back(
         await console.until(lambda: scalar(database, status) == "approved")
         execute(database, "update strategy_adjustments set effective_at = now() - interval '1 s'")
         change_id = scalar(database, "select id from strategy_adjustments")
-        with psycopg.connect(database) as connection:
-            assert apply_change(connection, change_id).accepted
+        async with await psycopg.AsyncConnection.connect(database) as connection:
+            assert (await apply_change(connection, change_id)).accepted
         await console.until(lambda: "in force" in console.text)
         await opened(console)
         await console.press("b")
