@@ -56,7 +56,6 @@ def line(row: ProposalRow) -> str:
 
 def proposal_text(row: ProposalRow, standing: ProposalStanding) -> Iterator[Told]:
     """Everything a verdict is given on, and everything after it."""
-    yield Told(row.digest, "digest")
     if row.bounds:
         yield Told(f"{row.bounds}, hard in code", "bounds")
     yield Told(row.reasoning, "why")
@@ -69,6 +68,7 @@ def proposal_text(row: ProposalRow, standing: ProposalStanding) -> Iterator[Told
         yield Told(said, weight=Weight.BAD)
     else:
         yield from _evidence(row.evidence)
+    yield Told(row.digest, "digest")
     if row.diff:
         yield Told("the prompt", weight=Weight.HEAD)
         for changed in row.diff:

@@ -31,7 +31,7 @@ CHANGES: tuple[Action, ...] = (
         label="reject, and why",
         help="Reject: 1 evidence too thin, 2 fits one regime, 3 costs more than it brings, 4 not now",
         scope=Scope.CHANGE,
-        footer=2,
+        footer=5,
     ),
     Action(
         id="shadow",
@@ -40,7 +40,7 @@ CHANGES: tuple[Action, ...] = (
         label="into the shadow",
         help="Approve a trial beside the parameters in force: it trades nothing",
         scope=Scope.CHANGE,
-        footer=3,
+        footer=2,
     ),
     Action(
         id="approve",
@@ -49,7 +49,7 @@ CHANGES: tuple[Action, ...] = (
         label="at once",
         help="Go to the field for its id: typed, the change comes into force after its time to undo",
         scope=Scope.CHANGE,
-        footer=4,
+        footer=3,
     ),
     Action(
         id="defer_a_week",
@@ -85,7 +85,7 @@ CHANGES: tuple[Action, ...] = (
         label="decide later",
         help="Close it without a verdict",
         scope=Scope.CHANGE,
-        footer=5,
+        footer=4,
     ),
     Action(
         id="next_field",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from uuid import UUID
 
 import pytest
 from textual.app import App
@@ -11,8 +12,10 @@ from textual.pilot import Pilot
 
 from app.console.app import ConsoleApp
 from app.console.glyphs import UNICODE
+from storage.proposals import ProposalRow
 from storage.snapshot import DeskSnapshot
 
+from .changes import a_change, desk_with
 from .desks import OPERATOR, FakeDesk, StandingClock, a_desk
 from .paper import a_dry_quota, a_new_desk, a_paper_desk, a_quota, a_troubled_desk, nobody_leads
 from .running import ReadyHost
@@ -26,11 +29,11 @@ SMALL, WIDE, FULL = (
 )
 
 
-def a_console(snapshot: DeskSnapshot) -> ConsoleApp:
+def a_console(snapshot: DeskSnapshot, proposed: tuple[ProposalRow, ...] = ()) -> ConsoleApp:
     return ConsoleApp(
         operator=lambda: OPERATOR,
         host=lambda post: ReadyHost(post, snapshot.header.name),
-        open_desk=FakeDesk(snapshot).open,
+        open_desk=FakeDesk(snapshot, proposed=proposed).open,
         clock=StandingClock(),
         glyphs=UNICODE,
     )
@@ -99,3 +102,10 @@ def test_a_quota_with_room_looks_as_it_should(snap_compare: SnapCompare, size: t
 def test_a_quota_that_is_gone_looks_as_it_should(snap_compare: SnapCompare, size: tuple[int, int]) -> None:
     desk = replace(a_paper_desk(), quota=a_dry_quota())
     assert snap_compare(a_console(desk), terminal_size=size, run_before=after("5"))
+
+
+@pytest.mark.parametrize("size", [SMALL, WIDE])
+def test_the_review_of_a_change_looks_as_it_should(snap_compare: SnapCompare, size: tuple[int, int]) -> None:
+    row = a_change(id=UUID(int=7))
+    console = a_console(desk_with(row).current, proposed=(row,))
+    assert snap_compare(console, terminal_size=size, run_before=after("9", "enter"))
