@@ -132,7 +132,9 @@ class Settings(BaseSettings):
     agent_orchestrator_enabled: bool = Field(
         True,
         validation_alias="AGENT_ORCHESTRATOR_ENABLED",
-        description="Whether a console starts the paper desk's runtime where none leads",
+        description="Whether the clock calls the agents; when false a runtime keeps the book, its data, "
+        "exits, protection and halts, but no agent reads news, argues or learns, no model is asked, and no "
+        "console starts a runtime; the same on every machine that works for the desk",
     )
     start_equity: Decimal = Field(
         Decimal("100000.00"),

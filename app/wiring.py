@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from urllib.parse import urlsplit
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -66,6 +66,13 @@ async def open_models(
     finally:
         await gateway.close()
         await engine.dispose()
+
+
+def scheduled_models(settings: Settings, desk: LiveDesk) -> AbstractAsyncContextManager[Models | None]:
+    """The door to Claude of agents that the clock calls; none while they are switched off."""
+    if not settings.agent_orchestrator_enabled:
+        return nullcontext()
+    return open_models(settings, desk.kind, desk.conninfo)
 
 
 def desk_parts(settings: Settings, kind: DeskKind, models: Models | None = None) -> DeskParts:
@@ -175,17 +182,27 @@ def sources(
     market: VendorMarket | None = None,
     *,
     desk: str = MAIN_DESK,
+    agents: bool = True,
 ) -> Sources:
     """What a desk that runs by the clock has: a rehearsal its pack, the paper desk what its keys open."""
     if pack is not None:
         lacking = {need: f"lacks {need}: a rehearsal has only what its pack holds" for need in Need}
         for held in (Need.BARS, Need.CORPORATE_ACTIONS, Need.LEARNING):
             del lacking[held]
-        return Sources(market=PackMarket(pack), lacking=lacking)
+        return Sources(market=PackMarket(pack), lacking=lacking, agents=agents)
     if market is not None:
-        return Sources(market=market, lacking={})
+        return Sources(market=market, lacking={}, agents=agents)
     why = asks_the_vendor(settings, desk, None)
-    return Sources(market=None, lacking={need: f"lacks {need}: {why}" for need in Need})
+    lacking = {need: f"lacks {need}: {why}" for need in Need}
+    return Sources(market=None, lacking=lacking, agents=agents)
+
+
+def scheduled_sources(
+    settings: Settings, desk: LiveDesk, rehearsal: Rehearsal | None, market: VendorMarket | None
+) -> Sources:
+    """What the leader of a desk and its workers go by."""
+    pack = rehearsal.pack if rehearsal else None
+    return sources(settings, pack, market, desk=desk.name, agents=settings.agent_orchestrator_enabled)
 
 
 def workbench(
@@ -198,6 +215,6 @@ def workbench(
     """What the runs of a desk are carried out with."""
     return Workbench(
         parts=desk_parts(settings, desk.kind, models),
-        sources=sources(settings, rehearsal.pack if rehearsal else None, market, desk=desk.name),
+        sources=scheduled_sources(settings, desk, rehearsal, market),
         clock=desk.clock,
     )

@@ -211,7 +211,9 @@ def _bring_in(server: Server, path: Path, desk: str) -> Manifest:
             raise _no_backup(path, "it was damaged since it was made")
         server.create_desk(desk)
         conninfo = server.conninfo(server.desk_database(desk))
-        _run("pg_restore", conninfo, "--no-owner", "--exit-on-error", "--single-transaction", str(dump))
+        # No comments: pgvector's is its owner's to make, and a server's administrator may be that.
+        how = ("--no-owner", "--no-comments", "--exit-on-error", "--single-transaction")
+        _run("pg_restore", conninfo, *how, str(dump))
         with psycopg.connect(conninfo, autocommit=True) as connection:
             if _rows(connection) != manifest.rows or _audit_head(connection) != manifest.audit_head:
                 raise _no_backup(path, "what came back is not what was backed up")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 
 from storage.errors import OperatorError
 
@@ -73,7 +74,9 @@ def upgrade(conninfo: str) -> None:
         if "vector" in str(failed.orig) and isinstance(failed.orig, psycopg.errors.InsufficientPrivilege):
             raise OperatorError(
                 "the database user may not load pgvector",
-                "let an administrator of the server run, once: psql template1 -c 'create extension vector'",
+                "let an administrator of the server run, once: "
+                f"for db in template1 {conninfo_to_dict(conninfo)['dbname']}; "
+                "do psql $db -c 'create extension vector'; done",
             ) from failed
         if "vector" in str(failed.orig):
             raise OperatorError(

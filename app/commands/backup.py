@@ -11,7 +11,7 @@ import typer
 
 from app.commands.desks import open_desk
 from app.settings import load_settings
-from storage.backup import back_up, backups_in, read_manifest, restore
+from storage.backup import Manifest, back_up, backups_in, read_manifest, restore
 from storage.errors import OperatorError
 from storage.plain import as_json, clean
 from storage.server import MAIN_DESK, checked_desk_name, open_server, unreachable
@@ -35,17 +35,14 @@ def print_backups(desk: str | None, *, as_object: bool) -> None:
     """The backups of a desk, latest first."""
     settings, name = load_settings(), checked_desk_name(desk or MAIN_DESK)
     folder = settings.backup.folder_in(settings.home)
-    rows = [(path, read_manifest(path)) for path in reversed(backups_in(folder, name))]
+    rows = [(path, _read(path)) for path in reversed(backups_in(folder, name))]
     if as_object:
-        typer.echo(json.dumps([{"file": str(path), **_object(manifest)} for path, manifest in rows]))
+        typer.echo(json.dumps([{"file": str(path), **_object(found)} for path, found in rows]))
         return
     if not rows:
         typer.echo(f"no backup of {name} in {folder}: `quorum backup` makes one")
-    for path, manifest in rows:
-        count = sum(manifest.rows.values())
-        typer.echo(
-            clean(f"{path}: made {manifest.made_at[:16]}Z, {count:,} rows, {path.stat().st_size:,} bytes")
-        )
+    for path, found in rows:
+        typer.echo(clean(f"{path}: {_words(path, found)}"))
 
 
 def restore_backup(file: Path, desk: str | None) -> None:
@@ -64,7 +61,24 @@ def restore_backup(file: Path, desk: str | None) -> None:
     )
 
 
-def _object(manifest: object) -> dict[str, object]:
+def _read(path: Path) -> Manifest | OperatorError:
+    """The manifest, or why it is of no use here: one such file hides no other."""
+    try:
+        return read_manifest(path)
+    except OperatorError as useless:
+        return useless
+
+
+def _words(path: Path, found: Manifest | OperatorError) -> str:
+    if isinstance(found, OperatorError):
+        return f"NOT USABLE, {found.problem}"
+    rows = sum(found.rows.values())
+    return f"made {found.made_at[:16]}Z, {rows:,} rows, {path.stat().st_size:,} bytes"
+
+
+def _object(manifest: Manifest | OperatorError) -> dict[str, object]:
+    if isinstance(manifest, OperatorError):
+        return {"problem": manifest.problem}
     values = as_json(manifest)
     if not isinstance(values, dict):
         raise OperatorError("the manifest is no object", "take another backup")

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import time
 from collections.abc import Iterator
 from dataclasses import asdict
-from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 import psycopg
@@ -18,11 +15,13 @@ from agents.market import web
 from agents.market.fmp.caller import Errand
 from agents.market.fmp.keeping import Refused
 from agents.market.quota import FmpPlan
+from app.commands.doctor_database import look_at_leader, look_at_server, look_for_desk, unusable
 from app.commands.doctor_machine import look_at_keeping, look_at_machine
 from app.commands.findings import Finding, Line
+from app.commands.status import agents_off
 from app.commands.watch import doubts_of
-from app.runtime.leader import check_clock
 from app.runtime.live import find_live_desk
+from app.runtime.slots import AGENTS_OFF
 from app.settings import Settings, load_settings
 from app.wiring import asks_the_vendor, rehearsal, vendor_client
 from storage import schema
@@ -32,21 +31,17 @@ from storage.engine import open_engine
 from storage.errors import OperatorError
 from storage.plain import clean, shortened
 from storage.quota_rules import BLOCK_WORDS, key_fingerprint
-from storage.server import MAIN_DESK, Server, open_server
+from storage.server import MAIN_DESK, open_server, unreachable
 from storage.snapshot import DeskSnapshot
 
 LABEL = 14
-SLOW_S = 0.25  # a database farther away makes every step of the desk slow
 FEW_CALLS = 20
 PROBED = "SPY"
 NAMES_SHOWN = 60
 TIMEOUT_S = 20.0
 LONGEST = 8_000_000
 
-_SERVER = """
-    select current_setting('server_version'),
-           (select extversion from pg_extension where extname = 'vector'), clock_timestamp()
-"""
+_VECTOR = "select extversion from pg_extension where extname = 'vector'"
 _LAST_CALL = """
     select endpoint, symbol, fault, note, settled_at from vendor_calls
      where settled_at is not null and key_fingerprint = %s order by settled_at desc limit 1
@@ -71,32 +66,23 @@ def print_findings(desk: str | None, *, online: bool, as_object: bool) -> bool:
 
 def _look(settings: Settings, name: str, *, online: bool) -> Iterator[Line]:
     yield from look_at_machine(settings)
-    yield _home(settings)
     yield from _keys(settings)
     try:
         server = open_server(settings.home, settings.database_url)
         conninfo = server.conninfo(server.desk_database(name)) if server.has_desk(name) else None
-        yield from _database(server.conninfo())
+        yield from look_at_server(server, embedded=settings.database_url is None)
+        if conninfo is None:
+            yield from look_for_desk(server, name)
+            return
     except OperatorError as away:
-        yield Line("database", Finding.FAILED, away.problem, away.remedy)
+        yield unusable(away, settings.database_url)
         return
     except psycopg.Error as away:
-        yield Line("database", Finding.FAILED, shortened(str(away), 120), "start it, or correct DATABASE_URL")
+        yield unusable(unreachable(away), settings.database_url)
         return
-    if conninfo is None:
-        yield Line("desk", Finding.FAILED, f"there is no desk {name}", "start its runtime: quorum run")
-        return
-    yield from _desk(settings, server, name, conninfo)
+    yield from _desk(settings, name, conninfo)
     if online:
         yield from asyncio.run(_online(settings, name, conninfo))
-
-
-def _home(settings: Settings) -> Line:
-    home = settings.home
-    parent = home if home.is_dir() else next(above for above in home.parents if above.is_dir())
-    if os.access(parent, os.W_OK | os.X_OK):
-        return Line("home", Finding.OK, f"{home}")
-    return Line("home", Finding.FAILED, f"{home} cannot be written", "correct its owner, or set QUORUM_HOME")
 
 
 def _keys(settings: Settings) -> Iterator[Line]:
@@ -119,55 +105,29 @@ def _keys(settings: Settings) -> Iterator[Line]:
         yield Line("Claude key", Finding.OK, "set")
 
 
-def _database(conninfo: str) -> Iterator[Line]:
-    began = time.perf_counter()
-    with psycopg.connect(conninfo, autocommit=True, connect_timeout=10) as connection:
-        connected = time.perf_counter()
-        row = connection.execute(_SERVER).fetchone()
-        answered, here = time.perf_counter(), datetime.now(UTC)
-    assert row is not None
-    version, _, there = row
-    text = f"PostgreSQL {version}, connects in {(connected - began) * 1000:.0f} ms, answers in "
-    text += f"{(answered - connected) * 1000:.0f} ms"
-    slow = answered - connected > SLOW_S
-    remedy = "bring the database nearer: every step waits for it" if slow else ""
-    yield Line("database", Finding.WARNING if slow else Finding.OK, text, remedy)
-    try:
-        check_clock(there, here)
-    except OperatorError as wrong:
-        yield Line("clock", Finding.FAILED, wrong.problem, wrong.remedy)
-    else:
-        yield Line("clock", Finding.OK, f"{abs((here - there).total_seconds()):.1f} s from the database's")
-
-
-def _desk(settings: Settings, server: Server, name: str, conninfo: str) -> Iterator[Line]:
+def _desk(settings: Settings, name: str, conninfo: str) -> Iterator[Line]:
     current, newest = schema.current_revision(conninfo), schema.known_revisions()[-1]
     if current != newest:
         text = f"{name} stands at schema {current}, this version works with {newest}"
         yield Line("desk", Finding.FAILED, text, "start its runtime: quorum run")
         return
     with psycopg.connect(conninfo, autocommit=True, connect_timeout=10) as connection:
-        row = connection.execute(_SERVER).fetchone()
-    vector = row[1] if row else None
+        vector = connection.execute(_VECTOR).fetchone()
     if vector is None:
         yield Line(
             "pgvector", Finding.FAILED, "it is not loaded", "as an administrator: create extension vector"
         )
     else:
-        yield Line("pgvector", Finding.OK, f"{vector}")
+        yield Line("pgvector", Finding.OK, f"{vector[0]}")
     with Desk(conninfo) as desk:
         snapshot = desk.snapshot()
         if snapshot is None:
             yield Line("desk", Finding.FAILED, f"{name} is not founded yet", "start its runtime: quorum run")
             return
-        led = server.is_driven(name)
-        remedy = "" if led else "start its runtime: quorum run"
-        yield Line(
-            "desk",
-            Finding.OK if led else Finding.WARNING,
-            f"{name}, {'led' if led else 'nobody leads'}",
-            remedy,
-        )
+        yield from look_at_leader(name, snapshot, conninfo)
+        if agents_off(snapshot):
+            text, remedy = f"none is called: {AGENTS_OFF}", "set it to true and restart the runtime"
+            yield Line("agents", Finding.WARNING, text, remedy)
         yield from _vendor(settings, snapshot, conninfo)
         yield from _watchlist(settings, desk)
         yield from look_at_keeping(settings, name, snapshot, conninfo)

@@ -26,7 +26,7 @@ BACKUP_DUE = timedelta(hours=36)
 NOTICES = 50
 
 
-def look_at_machine(settings: Settings) -> Iterator[Line]:
+def look_at_machine(settings: Settings, env_file: Path = ROOT / ".env") -> Iterator[Line]:
     """Before any database is asked."""
     version = ".".join(map(str, sys.version_info[:3]))
     fine = sys.version_info[:2] >= PYTHON
@@ -36,16 +36,18 @@ def look_at_machine(settings: Settings) -> Iterator[Line]:
         f"{version}, {sys.executable}",
         "" if fine else "install Python 3.11 or newer, remove .venv, start again",
     )
-    doubts = list(doubts_about_settings_file())
+    doubts = list(doubts_about_settings_file(env_file))
     yield Line(
         "settings",
         Finding.FAILED if doubts else Finding.OK,
-        doubts[0].problem if doubts else _settings_files(),
+        doubts[0].problem if doubts else _settings_files(env_file),
         doubts[0].remedy if doubts else "",
     )
     yield _disk("disk", settings.home)
+    if not _is_read_only(settings.home):
+        yield _home(settings.home)
     folder = settings.backup.folder_in(settings.home)
-    if folder.is_dir() and folder.stat().st_dev != _there(settings.home).stat().st_dev:
+    if _there(folder).stat().st_dev != _there(settings.home).stat().st_dev:
         yield _disk("backup disk", folder)
 
 
@@ -70,20 +72,34 @@ def look_at_keeping(settings: Settings, desk: str, snapshot: DeskSnapshot, conni
     yield _notices(settings, conninfo)
 
 
-def _settings_files() -> str:
-    path = ROOT / ".env"
+def _settings_files(path: Path) -> str:
     return (
         f"{path.resolve()}, closed to others" if path.exists() else "from the environment, there is no .env"
     )
 
 
 def _there(path: Path) -> Path:
-    return path if path.is_dir() else next(above for above in path.parents if above.is_dir())
+    """The folder, or the nearest above it that can be seen; what is in a closed folder cannot."""
+    # Unlike a Path, os.path does not raise over what it may not see.
+    return next(above for above in (path, *path.parents) if os.path.isdir(above))  # noqa: PTH112
+
+
+def _is_read_only(path: Path) -> bool:
+    return bool(os.statvfs(_there(path)).f_flag & os.ST_RDONLY)
+
+
+def _home(home: Path) -> Line:
+    """Whether the folder of everything may be written, or be made."""
+    folder = _there(home)
+    if os.access(folder, os.W_OK | os.X_OK, effective_ids=True):
+        return Line("home", Finding.OK, f"{home}")
+    whose = f"{folder} may not be written by user {os.geteuid()}"
+    return Line("home", Finding.FAILED, f"{home}: {whose}", "correct its owner, or set QUORUM_HOME")
 
 
 def _disk(what: str, path: Path) -> Line:
     folder = _there(path)
-    if os.statvfs(folder).f_flag & os.ST_RDONLY:
+    if _is_read_only(path):
         return Line(what, Finding.FAILED, f"{folder} is on a read-only disk", "mount it for writing")
     free = shutil.disk_usage(folder).free
     text = f"{free / 1e9:.1f} GB free at {folder}"

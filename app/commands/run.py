@@ -24,7 +24,14 @@ from app.runtime.runtime import Runtime
 from app.runtime.telling import Teller
 from app.runtime.worker import Worker
 from app.settings import Settings, load_settings
-from app.wiring import desk_parts, open_models, rehearsal, sources, vendor_market, workbench
+from app.wiring import (
+    desk_parts,
+    rehearsal,
+    scheduled_models,
+    scheduled_sources,
+    vendor_market,
+    workbench,
+)
 from storage import schema
 from storage.engine import open_engine
 from storage.errors import OperatorError
@@ -68,14 +75,14 @@ async def _run(settings: Settings, server: Server, name: str) -> None:
         lambda: open_live_desk(server, name, start_equity=settings.start_equity, rehearsal=rehearsed),
     )
     async with (
-        open_models(settings, desk.kind, desk.conninfo) as models,
+        scheduled_models(settings, desk) as models,
         vendor_market(settings, desk, rehearsed) as market,
     ):
         runtime = Runtime(
             server=server,
             desk=desk,
             parts=desk_parts(settings, desk.kind, models),
-            sources=sources(settings, rehearsed.pack if rehearsed else None, market, desk=name),
+            sources=scheduled_sources(settings, desk, rehearsed, market),
             bench=partial(workbench, settings, desk, rehearsed, models, market),
             child=child_command(name),
             guard=Guard(desk.conninfo, settings.home, name),
@@ -106,7 +113,7 @@ async def _work(
     engine = open_engine(conninfo, application=identity.name)
     try:
         async with (
-            open_models(settings, desk.kind, desk.conninfo) as models,
+            scheduled_models(settings, desk) as models,
             vendor_market(settings, desk, rehearsed) as market,
         ):
             bench = partial(workbench, settings, desk, rehearsed, models, market)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
 import typer
@@ -16,6 +16,7 @@ from app.commands.positions import protection
 from app.commands.quota import quota_line
 from app.commands.why import path
 from app.operator import this_operator
+from app.runtime.slots import AGENTS_OFF
 from storage.errors import OperatorError
 from storage.plain import as_json, clean, shortened, span
 from storage.records import DeskKind, RunState
@@ -122,7 +123,8 @@ def _lines(name: str, taken: DeskSnapshot, driven: bool) -> Iterator[str]:
     yield from _rows("runs", _runs(taken))
     if not _is_replay(taken):
         yield from _rows("queues", (_queue(queue, name) for queue in taken.queues))
-    yield from _rows("agents", (agent_line(row, taken) for row in taken.agents))
+    off = [f"none is called: {AGENTS_OFF}"] if agents_off(taken) else []
+    yield from _rows("agents", (*off, *(agent_line(row, taken) for row in taken.agents)))
     yield from _rows("approvals", _approvals(taken))
     if taken.evening is not None:
         yield _row("why", f"{taken.evening.session}: {taken.evening.funnel.sentence}")
@@ -274,6 +276,7 @@ def _object(name: str, taken: DeskSnapshot, driven: bool) -> dict[str, object]:
         "run_counts": {state: sum(run.state is state for run in lately) for state in RunState},
         "queues": as_json(taken.queues),
         "agents": as_json(taken.agents),
+        "agents_off": agents_off(taken),
         "operations": as_json(taken.operations),
         "pending": as_json(taken.pending),
         "positions": as_json(taken.positions),
@@ -293,6 +296,11 @@ def _object(name: str, taken: DeskSnapshot, driven: bool) -> dict[str, object]:
 
 
 # -- words ---------------------------------------------------------------------------------------------------
+
+
+def agents_off(taken: DeskSnapshot) -> bool:
+    """Whether the runtime that led last called no agents."""
+    return any(row.lacks == AGENTS_OFF for row in taken.schedule)
 
 
 def _is_replay(taken: DeskSnapshot) -> bool:
@@ -341,7 +349,7 @@ def _new_york(moment: datetime) -> str:
     return f"{moment.astimezone(NEW_YORK):%Y-%m-%d %H:%M} New York"
 
 
-def _rows(label: str, texts: Iterator[str]) -> Iterator[str]:
+def _rows(label: str, texts: Iterable[str]) -> Iterator[str]:
     """A block whose first row alone is labelled."""
     for text in texts:
         yield _row(label, text)

@@ -25,6 +25,11 @@ REPLAYED = (
     Slot.DIGEST,
 )
 
+# What AGENT_ORCHESTRATOR_ENABLED switches: agents that look for trades, argue over them and learn. The regime
+# is read all the same, by its rule alone: it tightens the stops of what is held.
+ORCHESTRATED = frozenset({Slot.NEWS, Slot.DELIBERATE, Slot.LEARN})
+AGENTS_OFF = "AGENT_ORCHESTRATOR_ENABLED is off"
+
 
 class Need(StrEnum):
     """What a slot cannot do without; app/wiring.py knows which of them a desk has."""

@@ -13,7 +13,7 @@ from agents.market.bars import MarketView
 from agents.market.earnings import EarningsCalendar
 from agents.market.history import HistoryPack
 from agents.market.news.sources import News
-from app.runtime.slots import SLOTS, Need
+from app.runtime.slots import AGENTS_OFF, ORCHESTRATED, SLOTS, Need
 from storage.models.base import Json
 from storage.records import Slot
 
@@ -95,13 +95,16 @@ class PackMarket:
 
 @dataclass(frozen=True, kw_only=True)
 class Sources:
-    """`lacking`: one sentence for each need the desk cannot meet."""
+    """`lacking`: one sentence for each need the desk cannot meet. `agents`: whether any are scheduled."""
 
     market: MarketSource | None
     lacking: Mapping[Need, str]
+    agents: bool = True
 
     def lacks(self, slot: Slot, session: date | None = None) -> str:
         """Why a slot cannot be run by this desk's settings, or nothing."""
+        if not self.agents and slot in ORCHESTRATED:
+            return AGENTS_OFF
         need = SLOTS[slot].needs
         if need is None:
             return ""

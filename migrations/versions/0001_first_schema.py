@@ -877,4 +877,12 @@ def downgrade() -> None:
     op.drop_index("uq_agent_prompts_champion", table_name="agent_prompts", postgresql_where=sa.text("active"))
     op.drop_table("agent_prompts")
     op.drop_table("agent_metrics")
-    op.execute("drop extension if exists vector")
+    # Where an administrator has loaded it, it stays: only its owner may drop it.
+    op.execute(
+        """do $$ begin
+             if exists (select from pg_extension
+                         where extname = 'vector' and pg_has_role(extowner, 'usage')) then
+               drop extension vector;
+             end if;
+           end $$"""
+    )
