@@ -102,9 +102,9 @@ def replay(
     as_json: Annotated[bool, typer.Option("--json", help="End with one JSON object.")] = False,
 ) -> None:
     """Let the desk work through real market history, in the console or headless."""
-    from app.commands import replay as command
+    from app.commands.replay_order import ReplayOrder
 
-    order = command.ReplayOrder(
+    order = ReplayOrder(
         history=history,
         first=day_of(first),
         last=day_of(last),
@@ -116,8 +116,13 @@ def replay(
         loop=loop is Switch.ON,
     )
     if not headless:
-        command.open_console(order)
-    elif not command.run_headless(order, as_json=as_json):
+        from app.commands.console import open_console
+
+        open_console(order)
+        return
+    from app.commands.replay import run_headless
+
+    if not run_headless(order, as_json=as_json):
         raise typer.Exit(INTERRUPTED)
 
 
@@ -140,10 +145,11 @@ def host(
 
         open_desk(desk, fresh=fresh, ask_timeout_s=ask_timeout)
         return
-    from app.commands import replay as command
+    from app.commands.replay import run_host
+    from app.commands.replay_order import ReplayOrder
 
-    command.run_host(
-        command.ReplayOrder(
+    run_host(
+        ReplayOrder(
             history=history,
             first=day_of(first),
             last=day_of(last),
@@ -408,7 +414,7 @@ def main_options(context: typer.Context, desk: DeskOption = None) -> None:
 
 
 def _console(desk: str | None, *, fresh: bool) -> None:
-    from app.commands.replay import exec_console
+    from app.commands.console import exec_console
 
     exec_console([*(["--desk", desk] if desk else []), *(["--fresh"] if fresh else [])])
 

@@ -21,9 +21,9 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from agents.consensus import ConsensusRules
 from agents.llm.models import ModelSettings
 from agents.market.fmp.config import LOOPBACK, FMPConfig
-from agents.market.news.sources import NewsConfig
+from agents.market.news.config import NewsConfig
 from agents.market.quota import FmpQuota
-from agents.market.volatility import VolatilityConfig
+from agents.market.volatility_config import VolatilityConfig
 from agents.trading.costs import Costs
 from agents.trading.limits import Limits, Protections
 from agents.trading.policy import RegimePolicy

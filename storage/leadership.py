@@ -26,6 +26,7 @@ from storage.server import DRIVER_LOCK
 Connection = psycopg.AsyncConnection[tuple[object, ...]]
 
 FROZEN_AFTER_S = 10.0  # a leader silent for so long has lost the desk, whatever holds its lock
+SILENT_S = 3.0  # a leader silent for so long may need a successor
 ANSWER_S = 5.0  # a leader whose database does not answer for so long steps down
 
 
@@ -198,6 +199,15 @@ async def record(connection: Connection, kind: OperationKind, who: str, text: st
     await connection.execute("select pg_notify('quorum', 'desk')")
 
 
+def is_led(conninfo: str) -> bool:
+    """Whether somebody leads the paper or live desk there and has left a sign of it just now.
+
+    Raises psycopg.Error, also where there is no desk yet.
+    """
+    with psycopg.connect(conninfo, autocommit=True, connect_timeout=10) as connection:
+        return connection.execute(_IS_LED, [SILENT_S]).fetchone() is not None
+
+
 async def _cut_off(connection: Connection, former: Holder) -> None:
     """End every connection of a frozen leader: its lock falls, what it had half written is undone."""
     await connection.execute(
@@ -241,6 +251,12 @@ _BEGIN = """
        set epoch = l.epoch + 1, holder = excluded.holder, host = excluded.host, pid = excluded.pid,
            since = excluded.since, heartbeat_at = excluded.heartbeat_at, ended_at = null
     returning epoch
+"""
+
+_IS_LED = """
+    select 1 from leadership, desk
+     where kind <> 'history' and ended_at is null
+       and heartbeat_at > clock_timestamp() - make_interval(secs => %s)
 """
 
 _HOLDER = """

@@ -15,7 +15,6 @@ from enum import StrEnum
 from typing import Protocol
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
 
 from agents.market import web
 from agents.market.bars import VOLATILITY_INDEX, Bars
@@ -27,6 +26,7 @@ from agents.market.fmp.caller import Errand
 from agents.market.fmp.keeping import Refused
 from agents.market.fmp.models import EodClose
 from agents.market.indicators import technicals
+from agents.market.volatility_config import VolatilityConfig
 from storage.calls import CachedAnswer
 from storage.plain import shortened
 
@@ -43,23 +43,6 @@ class VolatilitySource(StrEnum):
     FRED = "fred"
     FMP = "fmp"
     REALISED = "realised"
-
-
-class VolatilityConfig(BaseModel):
-    """Where the public files of the volatility index lie."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    cboe_url: str = Field(
-        "https://cdn.cboe.com/api/global/us_indices/daily_prices/VIX_History.csv",
-        description="Cboe's file of daily VIX prices",
-    )
-    fred_url: str = Field(
-        "https://fred.stlouisfed.org/graph/fredgraph.csv?id=VIXCLS",
-        description="FRED's file of daily VIX closes",
-    )
-    timeout_s: float = Field(20.0, ge=0.05, le=120, description="Seconds such a file may take")
-    max_bytes: int = Field(4_000_000, ge=10_000, le=50_000_000, description="Longest such file, bytes")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,21 +1,27 @@
-"""The host of a console: a replay where there is nothing else, or the desk that runs by the clock."""
+"""The host of a console: a replay where there is nothing else, or the desk that runs by the clock.
+
+A desk that somebody leads needs nothing of the host for now. So the console is told where it is before the
+rest is imported, which costs more than a second, and has the machine to itself while it reads the desk.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import sys
+import time
 from dataclasses import replace
 
-from app.commands.replay import FIRST_DESK, run_host
-from app.runtime.attend import Attendant
-from app.runtime.child import run_until_signalled, watch_lifeline
-from app.runtime.host import say
-from app.runtime.live import open_live_desk
-from app.runtime.outage import through_outages
+import psycopg
+
+from app.commands.replay_order import FIRST_DESK
+from app.runtime.host_lines import say
 from app.settings import Settings, load_settings
-from app.wiring import rehearsal
+from storage import schema
+from storage.leadership import is_led
 from storage.server import MAIN_DESK, Server, open_server
+
+FIRST_READ_S = 1.0  # what a console gets to read a desk undisturbed
 
 
 def open_desk(desk: str | None, *, fresh: bool, ask_timeout_s: float) -> None:
@@ -26,18 +32,48 @@ def open_desk(desk: str | None, *, fresh: bool, ask_timeout_s: float) -> None:
     settings = load_settings()
     say("progress", message="starting the database")
     server = open_server(settings.home, settings.database_url)
+    name = desk or MAIN_DESK
     if desk is None and settings.fmp_api_key is None and not server.has_desk(MAIN_DESK):
         _first_desk(fresh=False, ask_timeout_s=ask_timeout_s)
         return
+    told = _told_where_it_is_led(settings, server, name)
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
-    asyncio.run(_attend(settings, server, desk or MAIN_DESK))
+    asyncio.run(_attend(settings, server, name, told=told))
 
 
 def _first_desk(*, fresh: bool, ask_timeout_s: float) -> None:
+    from app.commands.replay import run_host
+
     run_host(replace(FIRST_DESK, fresh=fresh, ask_timeout_s=ask_timeout_s))
 
 
-async def _attend(settings: Settings, server: Server, name: str) -> None:
+def _told_where_it_is_led(settings: Settings, server: Server, name: str) -> bool:
+    """Tell the console where the desk is if it is led and at this version's schema; whether that was told.
+
+    A rehearsal is not told of: whether it is the one these settings ask for is seen only with its history.
+    """
+    if settings.rehearsal.history is not None or settings.rehearsal.first is not None:
+        return False
+    if not server.has_desk(name):
+        return False
+    conninfo = server.conninfo(server.desk_database(name))
+    try:
+        if schema.current_revision(conninfo) != schema.known_revisions()[-1] or not is_led(conninfo):
+            return False
+    except psycopg.Error:  # whoever opens it in earnest says what is wrong
+        return False
+    say("desk", desk=name, conninfo=conninfo)
+    time.sleep(FIRST_READ_S)
+    return True
+
+
+async def _attend(settings: Settings, server: Server, name: str, *, told: bool) -> None:
+    from app.runtime.attend import Attendant
+    from app.runtime.child import run_until_signalled, watch_lifeline
+    from app.runtime.live import open_live_desk
+    from app.runtime.outage import through_outages
+    from app.wiring import rehearsal
+
     rehearsed = rehearsal(settings)
     desk = await through_outages(
         server,
@@ -46,7 +82,8 @@ async def _attend(settings: Settings, server: Server, name: str) -> None:
     attendant = Attendant(
         server=server, desk=desk, home=settings.home, may_start=settings.agent_orchestrator_enabled
     )
-    say("desk", desk=desk.name, conninfo=desk.conninfo)
+    if not told:
+        say("desk", desk=desk.name, conninfo=desk.conninfo)
 
     async def until(stop: asyncio.Event) -> None:
         watch_lifeline(sys.stdin, stop)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
 import sys
 import time
@@ -16,8 +15,10 @@ import typer
 
 from agents.market.clock import SystemClock
 from agents.market.history import HistoryPack, find_pack, load_pack
+from app.commands.replay_order import ReplayOrder
 from app.runtime.founding import ReplayRequest, choose_desk, found_desk, sessions_of
-from app.runtime.host import drive_until_alone, say
+from app.runtime.host import drive_until_alone
+from app.runtime.host_lines import say
 from app.runtime.outage import through_outages
 from app.runtime.replay import Pace, Replay
 from app.runtime.report import ReplayReport, read_report
@@ -29,34 +30,6 @@ from storage.server import Server, open_server
 
 PROGRESS_S = 5.0
 CONSOLE_UNDO_S = 5  # a simulated clock stands still until then, so the wait is kept short
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReplayOrder:
-    """A replay as asked for on the command line."""
-
-    history: str
-    first: date | None
-    last: date | None
-    desk: str | None
-    verdicts: VerdictMode
-    speed: float | None
-    ask_timeout_s: float
-    fresh: bool
-    loop: bool = False
-
-
-# What `quorum` alone opens: the bundled history, from where the first proposals are a few sessions away.
-FIRST_DESK = ReplayOrder(
-    history="sample",
-    first=date(2007, 1, 3),
-    last=None,
-    desk="history",
-    verdicts=VerdictMode.ASK,
-    speed=0.5,
-    ask_timeout_s=600.0,
-    fresh=False,
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,27 +145,6 @@ async def _prepare(
             passed=passed,
         ),
     )
-
-
-def open_console(order: ReplayOrder) -> None:
-    """Replace this process by a console whose host carries out the order."""
-    given = {
-        "--history": order.history,
-        "--from": order.first,
-        "--to": order.last,
-        "--desk": order.desk,
-        "--verdicts": order.verdicts,
-        "--speed": order.speed,
-        "--ask-timeout": order.ask_timeout_s,
-        "--loop": "on" if order.loop else None,
-    }
-    arguments = [text for name, value in given.items() if value is not None for text in (name, str(value))]
-    exec_console([*arguments, *(["--fresh"] if order.fresh else [])])
-
-
-def exec_console(arguments: list[str]) -> None:
-    """Replace this process by the console, so that nothing of the command line stays in its memory."""
-    os.execv(sys.executable, [sys.executable, "-I", "-m", "app.console", *arguments])
 
 
 async def _until_signalled(replay: Replay) -> bool:

@@ -15,19 +15,18 @@ from pathlib import Path
 
 import psycopg
 
-from app.runtime.host import say
+from app.runtime.host_lines import say
 from app.runtime.leader import first_line
 from app.runtime.live import LiveDesk
 from app.runtime.waiting import pause
 from app.shared_log import open_shared
 from storage.errors import OperatorError
-from storage.leadership import Connection, Holder, connect, holder, stops_asked, this_process
+from storage.leadership import SILENT_S, Connection, Holder, connect, holder, stops_asked, this_process
 from storage.server import Server
 
 log = logging.getLogger(__name__)
 
 LOOK_S = 1.0
-SILENT_S = 3.0  # a leader silent for so long may need a successor
 START_S = 10.0  # what a runtime gets to lead before another is started
 RETRY_S = 1.0
 

@@ -1,30 +1,20 @@
 """The process that drives the desk a console shows: it lives as long as the console holds its standard input.
 
-It speaks in JSON lines on standard output: progress while it prepares, then where the desk is.
+It speaks to the console in JSON lines (`host_lines.py`): progress while it prepares, then where the desk is.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
-import sys
 from collections.abc import Awaitable, Callable
 from typing import TextIO
 
 from app.runtime.child import run_until_signalled, watch_lifeline
+from app.runtime.host_lines import say
 from app.runtime.waiting import pause
 from storage.errors import DeskTaken
 
 STANDBY_S = 2.0
-
-
-def say(event: str, **facts: str) -> None:
-    """One line to the console; a console that is gone is noticed by its end of our input, not here."""
-    try:
-        sys.stdout.write(json.dumps({"event": event, **facts}) + "\n")
-        sys.stdout.flush()
-    except BrokenPipeError:
-        return
 
 
 async def drive_until_alone(drive: Callable[[asyncio.Event], Awaitable[bool]], *, lifeline: TextIO) -> None:

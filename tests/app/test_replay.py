@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from agents.market.history import HistoryPack
-from app.commands.replay import FIRST_DESK
+from app.commands.replay_order import FIRST_DESK
 from app.runtime.founding import remove_history, sessions_of
 from app.runtime.outage import through_outages
 from storage.desk import Desk

@@ -299,3 +299,16 @@ def test_a_refusal_of_the_host_is_the_last_thing_said() -> None:
         assert terminal.process.returncode == 2
         last = terminal.seen.rpartition(b"\x1b[?1049l")[2]
         assert b"unknown setting FMP_KEY; the name is FMP_API_KEY\r\n" in last
+
+
+def test_a_led_desk_is_shown_before_anything_is_imported_that_its_console_would_wait_for() -> None:
+    """`quorum`, `quorum --desk NAME`, and the host until it has said where a led desk is."""
+    heavy = ("sqlalchemy", "alembic", "procrastinate", "apscheduler", "httpx", "anthropic", "numba")
+    code = (
+        "import sys, app.cli, app.commands.console, app.commands.attend;"
+        f" print(sorted({{name.split('.')[0] for name in sys.modules}} & {set(heavy)!r}))"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+    )
+    assert told.stdout == "[]\n"

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from agents.market.fmp.caller import Errand
+from agents.market.news.config import NewsConfig
 from agents.market.news.feeds import FeedRefused, read_feed
 from agents.market.news.items import NewsItem, distinct
 from agents.market.news.matching import symbols_in, tickers_of
-from agents.market.news.sources import News, NewsConfig, NewsSources, _new_york
+from agents.market.news.sources import News, NewsSources, _new_york
 from agents.market.plain_text import plain_text
 from tests.market.fmp.kit import IN_SESSION, Bench
 from tests.standins.fmp_words import Fault, FaultKind

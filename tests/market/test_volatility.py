@@ -13,13 +13,13 @@ from agents.market.bars import Bars
 from agents.market.calendar import close_time
 from agents.market.fmp.caller import Errand
 from agents.market.volatility import (
-    VolatilityConfig,
     VolatilityReading,
     VolatilitySource,
     VolatilitySources,
     parse_cboe,
     parse_fred,
 )
+from agents.market.volatility_config import VolatilityConfig
 from tests.market.fmp.kit import EVENING, Bench
 from tests.market.series import bars_of
 

@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from agents.market.calendar import NEW_YORK, previous_session
 from agents.market.fmp.free_plan import FREE_UNIVERSE
-from agents.market.news.sources import NewsConfig
+from agents.market.news.config import NewsConfig
 from app.runtime.founding import set_rules
 from app.runtime.jobs import Workbench
 from app.runtime.live import DAWN, Rehearsal, open_live_desk

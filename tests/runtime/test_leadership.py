@@ -18,6 +18,7 @@ from storage.desk import Desk
 from storage.errors import OperatorError
 from storage.leadership import (
     FROZEN_AFTER_S,
+    SILENT_S,
     Connection,
     Identity,
     SteppedDown,
@@ -25,6 +26,7 @@ from storage.leadership import (
     connect,
     database_now,
     holder,
+    is_led,
     record,
     stops_asked,
     this_process,
@@ -358,3 +360,21 @@ async def _waits_for_a_lock(conninfo: str, waiting: Candidate) -> None:
     async with asyncio.timeout(SOON_S):
         while not await asyncio.to_thread(scalar, conninfo, query, waiting.identity.name):
             await asyncio.sleep(0.01)
+
+
+def test_a_desk_is_led_while_its_leader_beats_and_no_replay_ever_is(database: str) -> None:
+    with writing(database) as session:
+        build.found_paper(session)
+    assert not is_led(database)
+    with writing(database) as session:
+        session.add(build.leader())
+    assert is_led(database)
+    silent = f"heartbeat_at = clock_timestamp() - interval '{SILENT_S + 1} s'"
+    for table, change in (
+        ("leadership", silent),
+        ("leadership", "ended_at = now()"),
+        ("desk", "kind = 'history'"),
+    ):
+        execute(database, "update leadership set heartbeat_at = clock_timestamp(), ended_at = null")
+        execute(database, f"update {table} set {change}")
+        assert not is_led(database), change

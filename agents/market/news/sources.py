@@ -10,16 +10,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ValidationError
 
 from agents.market import web
 from agents.market.calendar import NEW_YORK
 from agents.market.clock import Clock
 from agents.market.fmp.cache import Aged, CacheStore
 from agents.market.fmp.caller import Errand
-from agents.market.fmp.config import LOOPBACK
 from agents.market.fmp.keeping import Refused
 from agents.market.fmp.models import FmpArticle
+from agents.market.news.config import NewsConfig
 from agents.market.news.feeds import FeedEntry, FeedRefused, read_feed
 from agents.market.news.items import NewsItem, distinct
 from agents.market.news.matching import symbols_in, tickers_of
@@ -28,31 +28,6 @@ from storage.plain import shortened
 
 ARTICLES = "fmp-articles"
 CLOCKS_APART = timedelta(minutes=10)  # beyond it a time still to come is not believed
-
-
-class NewsConfig(BaseModel):
-    """Which feeds are read, and how much of them."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    feeds: tuple[str, ...] = Field(
-        (), description="Addresses of RSS or Atom feeds, as a JSON list; https, or http on this machine"
-    )
-    articles: int = Field(20, ge=0, le=100, description="Articles of the vendor a look, 0 for none")
-    every_minutes: float = Field(30.0, ge=5, le=1440, description="Minutes before a feed is asked again")
-    timeout_s: float = Field(15.0, ge=0.05, le=120, description="Seconds a feed may take")
-    max_bytes: int = Field(1_000_000, ge=10_000, le=10_000_000, description="Longest feed, unpacked, bytes")
-
-    @field_validator("feeds")
-    @classmethod
-    def _are_addresses(cls, feeds: tuple[str, ...]) -> tuple[str, ...]:
-        for url in feeds:
-            parts = urlsplit(url)
-            if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK):
-                raise ValueError(f"expected an https address, was {shortened(url, 60)}")
-            if not parts.hostname:
-                raise ValueError("expected an address with a host")
-        return feeds
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,9 +16,11 @@ from agents.market.fmp.caller import Errand
 from agents.market.fmp.keeping import Asker
 from agents.market.fmp.models import SOURCE
 from agents.market.fmp.vendor import MarketVendor
-from agents.market.news.sources import News, NewsConfig, NewsSources
+from agents.market.news.config import NewsConfig
+from agents.market.news.sources import News, NewsSources
 from agents.market.planner import Ask
-from agents.market.volatility import VolatilityConfig, VolatilitySource, VolatilitySources
+from agents.market.volatility import VolatilitySource, VolatilitySources
+from agents.market.volatility_config import VolatilityConfig
 from app.runtime.market import reading
 from app.runtime.market.fetching import Failures, Fetching, NotingAsker
 from app.runtime.market.names import read_names
