@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from app.console.change_card import evidence_piece, standing
 from app.console.layout import PaneId
 from app.console.panes.base import TablePane
-from app.console.state import View
+from app.console.state import View, lives
 from app.console.text import Line, Piece, Tone, outside, paragraph
 from app.console.widgets.table import Column, Row
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from storage.snapshot import DeskSnapshot
 
 STAGES = 5
+NIGHTS = "the desk measures itself every night at 20:00 New York and proposes what its evidence carries"
+NO_NIGHTS = "a replay learns when it is started with --loop on: quorum replay --loop on --desk NAME"
 
 
 class ChangesPane(TablePane):
@@ -62,7 +64,7 @@ class ChangesPane(TablePane):
             view,
             "nothing was ever proposed",
             "learn",
-            "the desk measures itself every night at 20:00 New York and proposes what its evidence carries",
+            NIGHTS if view.state.snapshot is None or lives(view.state.snapshot) else NO_NIGHTS,
         )
         night = view.state.snapshot.night if view.state.snapshot else None
         if night is None:
