@@ -16,8 +16,9 @@ import pytest
 from agents.market.history import import_pack
 from app import cli
 from storage import schema
-from tests.app.processes import Said, in_a_fork
+from tests import forks
 from tests.databases import TemplateDatabases
+from tests.forks import Said
 from tests.storage import desk_builder as build
 from tests.storage.desk_builder import execute, writing
 
@@ -63,7 +64,7 @@ def shell(
         }
         settings = inherited | {"QUORUM_HOME": str(shared_home)} | environment
         if arguments[0] in LASTING:
-            return in_a_fork(settings, *arguments)
+            return forks.command(settings, *arguments)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(os, "environ", settings)
             patch.setattr(sys, "argv", ["quorum", *arguments])

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
-import subprocess
-import sys
+from multiprocessing.synchronize import Event
 from pathlib import Path
 from urllib.parse import quote
 
@@ -14,11 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
+from app import logs, shared_log
 from app.logs import secrets_of
 from app.settings import Settings
 from app.shared_log import is_shared, open_shared
 from storage.notices import NotifySettings
 from storage.redaction import HIDDEN, Redaction
+from tests.forks import FORK, PATIENCE_S, become, ended, forked
 
 KEY = "k3y-of-the-vendor"
 TEXTS = st.text(max_size=40)
@@ -60,49 +62,36 @@ def test_every_secret_of_the_settings_is_known(monkeypatch: pytest.MonkeyPatch) 
     assert {KEY, "claude-key", "pass!word", "mailpass", "tgram://bot/chat"} <= known
 
 
-LOGGING = """
-import logging, sys
-from pathlib import Path
-from app import logs, shared_log
-from app.settings import Settings
-logs.MOST_BYTES, logs.KEPT = 3000, 2
-shared_log.MOST_BYTES, shared_log.KEPT_BYTES = 9000, 6000
-logs.log_to(Settings(_env_file=None), "run-paper")
-log = logging.getLogger("app.runtime.leader")
-for number in range(60):
-    log.info("asked with %s, number %d", sys.argv[1], number)
-try:
-    raise ValueError(f"apikey={sys.argv[1]}")
-except ValueError:
-    log.exception("it broke")
-print("ready", flush=True)
-sys.stdin.read()
-"""
+def log_a_lot(home: Path, said: Path, ready: Event, leave: Event) -> None:
+    """What each process does: a log of its own that rotates, and the key in every line."""
+    opened = open_shared(said)
+    become({"QUORUM_HOME": str(home), "FMP_API_KEY": KEY}, opened, opened)
+    os.close(opened)
+    logs.MOST_BYTES, logs.KEPT = 3000, 2
+    shared_log.MOST_BYTES, shared_log.KEPT_BYTES = 9000, 6000
+    logs.log_to(Settings(_env_file=None), "run-paper")
+    log = logging.getLogger("app.runtime.leader")
+    for number in range(60):
+        log.info("asked with %s, number %d", KEY, number)
+    try:
+        raise ValueError(f"apikey={KEY}")
+    except ValueError:
+        log.exception("it broke")
+    ready.set()
+    leave.wait()
 
 
 def test_lines_rotate_and_two_processes_have_a_file_each(tmp_path: Path) -> None:
     both = tmp_path / "log/run-paper.log"
-    opened = open_shared(both)
-    for _ in range(500):
-        os.write(opened, b"a line of a runtime that is long gone\n")
-    command = [sys.executable, "-c", LOGGING, KEY]
-    environment = {"QUORUM_HOME": str(tmp_path), "FMP_API_KEY": KEY, "PATH": "/usr/bin:/bin"}
-    runs = [
-        subprocess.Popen(
-            command,
-            env=environment,
-            text=True,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=opened,
-        )
-        for _ in range(2)
-    ]
-    os.close(opened)
-    for run in runs:
-        assert run.stdout is not None and run.stdout.readline() == "ready\n"
-    for run in runs:
-        run.communicate(timeout=60)
+    both.parent.mkdir()
+    both.write_bytes(500 * b"a line of a runtime that is long gone\n")
+    leave, runs = FORK.Event(), []
+    for _ in range(2):
+        ready = FORK.Event()
+        runs.append(forked(log_a_lot, tmp_path, both, ready, leave))
+        assert ready.wait(PATIENCE_S)
+    leave.set()
+    assert [ended(run) for run in runs] == [0, 0]
     files = sorted(path.name for path in (tmp_path / "log").glob("*.jsonl*"))
     assert set(files) == {f"run-paper{n}.jsonl{k}" for n in ("", "-2") for k in ("", ".1", ".2")}
     for path in (tmp_path / "log").glob("*.jsonl*"):
@@ -115,12 +104,12 @@ def test_lines_rotate_and_two_processes_have_a_file_each(tmp_path: Path) -> None
     assert newest["event"] == "it broke" and "ValueError" in newest["exception"]
     said = both.read_text()
     assert KEY not in said and "INFO app.runtime.leader: asked with ***, number 59" in said
-    assert len(said) < 9000 + 2 * 1000 and "long gone" not in said and both.stat().st_mode & 0o077 == 0
+    assert len(said) < 9000 + 2 * 1000 and "long gone" not in said
 
 
 def test_a_file_the_user_named_is_not_cut(tmp_path: Path) -> None:
     opened = open_shared(tmp_path / "ours.log")
-    assert is_shared(opened)
+    assert is_shared(opened) and (tmp_path / "ours.log").stat().st_mode & 0o077 == 0
     os.close(opened)
     with (tmp_path / "mine.log").open("ab") as mine:  # as `2>> mine.log` opens it
         assert not is_shared(mine.fileno())
@@ -131,16 +120,10 @@ def test_a_folder_that_takes_no_log_is_said_once_and_stops_nobody(folder: str, t
     home = tmp_path / "home" if folder == "a file" else Path(folder)
     if folder == "a file":
         home.write_text("")
-    run = subprocess.run(
-        [sys.executable, "-c", LOGGING, KEY],
-        env={"QUORUM_HOME": str(home), "FMP_API_KEY": KEY, "PATH": "/usr/bin:/bin"},
-        input="",
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    assert run.returncode == 0 and run.stderr.count("no log is kept") == 1
+    said, ready, leave = tmp_path / "said", FORK.Event(), FORK.Event()
+    leave.set()
+    assert ended(forked(log_a_lot, home, said, ready, leave)) == 0
+    assert ready.is_set() and said.read_text().count("no log is kept") == 1
 
 
 def test_the_addresses_of_notices_are_never_shown() -> None:

@@ -20,8 +20,8 @@ from storage.memory import AgentMemory, Interaction
 from storage.records import AgentName, CashKind
 from storage.server import EmbeddedDatabases
 from tests.app.books import prepare
-from tests.app.processes import Said
 from tests.app.test_runtime_commands import HOSTILE, Here, here
+from tests.forks import Said
 from tests.storage import desk_builder as build
 from tests.storage.desk_builder import CLOSE, SESSIONS, execute, scalar, terms, writing
 

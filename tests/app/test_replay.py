@@ -22,7 +22,7 @@ from storage.server import EmbeddedDatabases, ServedDatabases
 from storage.snapshot import ApprovalRow, DeskSnapshot
 from tests.app.books import assert_books_balance, prepare, report_of, run_through
 
-FIRST, LAST = date(2007, 1, 3), date(2007, 4, 30)
+FIRST, LAST = date(2007, 1, 3), date(2007, 2, 28)
 OPERATOR = Operator(name="ada", tty="/dev/pts/1")
 
 
@@ -64,7 +64,7 @@ async def test_a_replay_stopped_again_and_again_ends_as_one_that_was_not(
 async def test_when_everything_is_rejected_nothing_is_traded(
     databases: EmbeddedDatabases, sample: HistoryPack
 ) -> None:
-    conninfo = await run_through(databases, sample, FIRST, date(2007, 2, 28), verdicts=VerdictMode.REJECT)
+    conninfo = await run_through(databases, sample, FIRST, date(2007, 1, 12), verdicts=VerdictMode.REJECT)
 
     report = report_of(conninfo)
     assert (report.trades, report.win_rate, report.final_equity) == (0, None, report.start_equity)
@@ -264,7 +264,7 @@ async def test_everything_said_about_a_proposal_stays_on_record(
 async def test_a_trade_keeps_the_parameters_it_was_made_with(
     databases: EmbeddedDatabases, sample: HistoryPack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    last = date(2007, 2, 28)
+    last = date(2007, 1, 31)
     conninfo, run = await prepare(databases, sample, FIRST, last, desk="tuned")
     stop = asyncio.Event()
     running = asyncio.create_task(run.run(stop))
@@ -306,7 +306,7 @@ async def test_a_symbol_without_prices_is_sold_when_its_time_is_up(
 ) -> None:
     """AMZN, a bounce bought in January 2007, stops trading the day after."""
     silent = without_bars_after(sample, "AMZN", date(2007, 1, 10))
-    conninfo = await run_through(databases, silent, FIRST, date(2007, 2, 28))
+    conninfo = await run_through(databases, silent, FIRST, date(2007, 1, 26))
     with psycopg.connect(conninfo) as connection:
         sold = connection.execute(
             """select t.exit_reason, p.closed_session, p.last_session, f.reference_price > f.price

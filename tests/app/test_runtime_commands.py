@@ -38,8 +38,8 @@ from storage.records import (
     Slot,
 )
 from storage.schema import known_revisions
-from tests.app.processes import Said
 from tests.databases import TemplateDatabases
+from tests.forks import Said
 from tests.storage import desk_builder as build
 from tests.storage.desk_builder import execute, scalar, terms, writing
 from tests.storage.test_schema import migrate

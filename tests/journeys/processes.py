@@ -173,7 +173,7 @@ class Console:
             self.process.kill()
             self.end()
 
-    def end(self, timeout_s: float = 10.0) -> int:
+    def end(self, timeout_s: float = 40.0) -> int:
         """Wait for it to end and close the terminal; its exit code, negative for a signal."""
         code = self.process.wait(timeout=timeout_s)
         self._reader.join(timeout=timeout_s)

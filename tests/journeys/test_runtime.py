@@ -54,9 +54,16 @@ def state_of(desk: Desk, run: str) -> object:
     return desk.one("select state from runs where id::text = %s", run)
 
 
-def test_a_killed_leader_is_followed_by_the_one_that_stands_by(home: Path) -> None:
+def test_a_second_runtime_is_refused_and_one_that_stands_by_follows_a_killed_leader(home: Path) -> None:
     with watched_desk(home, "paper") as desk, Process(home, "run") as first:
         first.leads(desk)
+        with Process(home, "run") as refused:
+            assert refused.end() == 2
+            (line,) = refused.said.strip().splitlines()
+            assert line.startswith(
+                f"quorum: a runtime of this home runs the desk paper already (pid {first.pid})"
+            )
+            assert "--standby" in line
         with Process(home, "run", "--standby") as second:
             wait_until(lambda: "stands by" in second.said, saw=lambda: second.said)
             assert desk.leader == first.pid
@@ -89,18 +96,6 @@ def test_a_frozen_leader_loses_the_desk_and_writes_nothing_when_it_thaws(home: P
                 == 0
             )
             assert first.process.poll() is None  # it stands by
-
-
-def test_a_second_runtime_of_one_home_is_refused_in_one_line(home: Path) -> None:
-    with watched_desk(home, "paper") as desk, Process(home, "run") as first:
-        first.leads(desk)
-        with Process(home, "run") as second:
-            assert second.end() == 2
-            (line,) = second.said.strip().splitlines()
-            assert line.startswith(
-                f"quorum: a runtime of this home runs the desk paper already (pid {first.pid})"
-            )
-            assert "--standby" in line
 
 
 @pytest.mark.long

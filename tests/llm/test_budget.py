@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
-import subprocess
-import sys
 import time
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -36,8 +33,10 @@ from storage.spending import (
     month_end,
     month_start,
 )
+from tests.forks import ended, forked
 from tests.standins.claude import ClaudeStandIn
 
+from .child import ask
 from .desk import asking, budget, counted, question, rows
 
 HAIKU = "claude-haiku-5-5"
@@ -106,12 +105,8 @@ async def test_two_hundred_at_once_under_a_cap_for_fifty_stay_under_it(database:
 def test_processes_share_one_cap(database: str) -> None:
     day = f"{worst() * 10:.4f}"
     with ClaudeStandIn(scenario="not JSON") as claude:  # each call counts its worst case for good
-        command = [sys.executable, "-m", "tests.llm.child", database, claude.url, "12", day]
-        children = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(2)]
-        assert [child.wait(100) for child in children] == [0, 0]
-        for child in children:
-            assert child.stdout is not None
-            child.stdout.close()
+        children = [forked(ask, database, claude.url, 12, day) for _ in range(2)]
+        assert [ended(child) for child in children] == [0, 0]
     kept = rows(database)
     assert [row["state"] for row in kept] == ["uncertain"] * len(claude.asked)
     assert len(kept) in (8, 9, 10)  # the ladder stops before the cap does
@@ -120,12 +115,12 @@ def test_processes_share_one_cap(database: str) -> None:
 
 def test_a_call_whose_process_is_killed_counts_its_worst_case(database: str) -> None:
     with ClaudeStandIn(scenario="hang") as claude:
-        child = subprocess.Popen([sys.executable, "-m", "tests.llm.child", database, claude.url, "3", "1"])
+        child = forked(ask, database, claude.url, 3, "1")
         while len(claude.asked) < 3:
-            assert child.poll() is None
+            assert child.exitcode is None
             time.sleep(0.01)
-        os.kill(child.pid, signal.SIGKILL)
-        assert child.wait() == -signal.SIGKILL
+        child.kill()
+        assert ended(child) == -signal.SIGKILL
     assert counted(database) == 3 * worst()
     assert [row["state"] for row in rows(database)] == ["reserved"] * 3
     with psycopg.connect(database) as connection:
@@ -137,12 +132,12 @@ def test_a_call_whose_process_is_killed_counts_its_worst_case(database: str) -> 
 
 def test_killed_among_answers_the_ledger_counts_at_least_the_servers_bill(database: str) -> None:
     with ClaudeStandIn() as claude:
-        child = subprocess.Popen([sys.executable, "-m", "tests.llm.child", database, claude.url, "40", "5"])
+        child = forked(ask, database, claude.url, 40, "5")
         while len(claude.asked) < 5:
-            assert child.poll() is None
+            assert child.exitcode is None
             time.sleep(0.01)
-        os.kill(child.pid, signal.SIGKILL)
-        assert child.wait() == -signal.SIGKILL
+        child.kill()
+        assert ended(child) == -signal.SIGKILL
     assert claude.bill > 0
     assert counted(database, "settled") <= claude.bill <= counted(database, "settled", "reserved")
 

@@ -68,9 +68,9 @@ def main() -> None:
             runners = [racers.start(conninfo, 100, vendor, Priority.WATCHLIST) for _ in range(8)]
             began = time.perf_counter()
             for runner in runners:
-                racers.go(runner)
+                runner.go()
             for runner in runners:
-                racers.finish(runner)
+                runner.finish()
             took = time.perf_counter() - began
         print(f"8 processes x 100: {vendor.stat().st_size} made, in {took:.1f} s")  # noqa: T201
 

@@ -40,8 +40,8 @@ def test_several_processes_make_exactly_the_calls_that_are_left(database: str, v
     used(database, FREE - 40)
     runners = [racers.start(database, 50, vendor, Priority.WATCHLIST) for _ in range(3)]
     for runner in runners:
-        racers.go(runner)
-    assert [racers.finish(runner) for runner in runners] == [0, 0, 0]
+        runner.go()
+    assert [runner.finish() for runner in runners] == [0, 0, 0]
     assert vendor.stat().st_size == 40
     assert scalar(database, COUNTED) == FREE
 
@@ -50,8 +50,8 @@ def test_several_processes_make_exactly_the_calls_that_are_left(database: str, v
 def test_eight_processes_that_ask_for_a_thousand_calls_make_250(database: str, vendor: Path) -> None:
     runners = [racers.start(database, 125, vendor, Priority.EXITS) for _ in range(8)]
     for runner in runners:
-        racers.go(runner)
-    assert [racers.finish(runner) for runner in runners] == [0] * 8
+        runner.go()
+    assert [runner.finish() for runner in runners] == [0] * 8
     assert (vendor.stat().st_size, scalar(database, COUNTED)) == (250, 250)
 
 
@@ -63,13 +63,13 @@ def test_processes_killed_at_any_moment_have_made_no_call_that_is_not_counted(
     for _ in range(3):
         runners = [racers.start(database, 40, vendor, Priority.EXITS) for _ in range(6)]
         for runner in runners:
-            racers.go(runner)
+            runner.go()
         goal = vendor.stat().st_size + chance.randint(10, 40)
-        while vendor.stat().st_size < min(goal, 250) and any(runner.poll() is None for runner in runners):
+        while vendor.stat().st_size < min(goal, 250) and any(runner.runs for runner in runners):
             pass
         for runner in chance.sample(runners, 4):
             runner.kill()
         for runner in runners:
-            racers.finish(runner)
+            runner.finish()
         assert vendor.stat().st_size <= scalar(database, COUNTED) <= 250
     assert scalar(database, COUNTED) >= 30

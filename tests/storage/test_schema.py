@@ -19,7 +19,6 @@ from sqlalchemy.pool import NullPool
 
 from storage import schema
 from storage.desk import Desk
-from storage.embedded import EmbeddedServer
 from storage.errors import OperatorError
 from storage.models import Base, CorporateActionRow, LadderReading
 from storage.records import (
@@ -37,7 +36,8 @@ from storage.records import (
     SetupType,
     Slot,
 )
-from storage.server import EmbeddedDatabases
+from storage.server import MAIN_DESK, EmbeddedDatabases
+from tests.forks import ended, forked
 from tests.storage import desk_builder as build
 from tests.storage.desk_builder import CLOSE, SESSIONS, approved, execute, scalar, terms, writing
 
@@ -369,13 +369,8 @@ def test_a_database_of_a_newer_version_is_named_and_not_touched(database: str) -
 
 
 def test_four_starters_at_once_all_find_the_schema(bare: str) -> None:
-    program = "import sys; from storage import schema; schema.upgrade(sys.argv[1])"
-    started = [
-        subprocess.Popen([sys.executable, "-c", program, bare], cwd=ROOT, stderr=subprocess.PIPE, text=True)
-        for _ in range(4)
-    ]
-    ends = [(process.communicate(timeout=30)[1], process.returncode) for process in started]
-    assert ends == [("", 0)] * 4
+    started = [forked(schema.upgrade, bare) for _ in range(4)]
+    assert [ended(process) for process in started] == [0] * 4
     assert schema.current_revision(bare) == NEWEST
     assert scalar(bare, "select count(*) from alembic_version") == 1
 
@@ -396,30 +391,30 @@ def test_revisions_form_one_line_in_the_order_of_their_numbers() -> None:
     assert script.get_heads() == [NEWEST]
 
 
-def test_alembic_itself_goes_up_down_and_up_from_the_shell(shared_home: Path) -> None:
-    home = shared_home / "shell"
-    home.mkdir(mode=0o755)
-    environment = os.environ | {"QUORUM_HOME": str(home)}
-
+def test_alembic_itself_goes_down_and_up_from_the_shell(
+    shared_home: Path, databases: EmbeddedDatabases
+) -> None:
     def alembic(*arguments: str) -> list[tuple[object, ...]]:
         done = subprocess.run(
             [sys.executable, "-m", "alembic", *arguments],
             cwd=ROOT,
-            env=environment,
+            env=os.environ | {"QUORUM_HOME": str(shared_home)},
             capture_output=True,
             text=True,
             timeout=60,
             check=False,
         )
         assert done.returncode == 0, done.stderr
-        return dump(databases.conninfo("quorum_paper"))
+        return dump(paper)
 
-    with EmbeddedServer(home, durable=False) as server:
-        databases = EmbeddedDatabases(server)
-        made = alembic("upgrade", "head")
-        assert len(made) > 200
+    databases.create_desk(MAIN_DESK)
+    try:
+        paper = databases.conninfo(databases.desk_database(MAIN_DESK))
+        made = dump(paper)
         assert alembic("downgrade", "base") == []
         assert alembic("upgrade", "head") == made
+    finally:
+        databases.drop_desk(MAIN_DESK)
 
 
 CALL = """
