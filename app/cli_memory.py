@@ -55,13 +55,21 @@ def performance(desk: MainDeskOption = None, as_json: JsonOption = False) -> Non
 @memory.command()
 @one_line
 def patterns(
+    words: Annotated[
+        str | None,
+        typer.Argument(metavar="WORDS", help='Such as "oversold bounces in bear markets since 2008".'),
+    ] = None,
     desk: MainDeskOption = None,
+    as_of: Annotated[
+        datetime | None,
+        typer.Option("--as-of", formats=["%Y-%m-%d"], help="By what was known that evening, else now."),
+    ] = None,
     setup: Annotated[SetupType | None, typer.Option("--setup")] = None,
     regime: Annotated[Direction | None, typer.Option("--regime", case_sensitive=False)] = None,
     volatility: Annotated[Volatility | None, typer.Option("--volatility", case_sensitive=False)] = None,
-    sector: Annotated[str | None, typer.Option("--sector", help="As the desk's instruments name it.")] = None,
-    rsi: Annotated[str | None, typer.Option("--rsi", help="RSI(14) at the signal: 0-30, 30-40, ...")] = None,
-    vix: Annotated[str | None, typer.Option("--vix", help="VIX at the signal: 0-13, 13-20, ...")] = None,
+    sector: Annotated[str | None, typer.Option("--sector", help="As the desk's trades name it.")] = None,
+    rsi: Annotated[str | None, typer.Option("--rsi", help="RSI(14) at the signal: LOW-HIGH.")] = None,
+    vix: Annotated[str | None, typer.Option("--vix", help="VIX at the signal's close: LOW-HIGH.")] = None,
     exit_reason: Annotated[ExitReason | None, typer.Option("--exit")] = None,
     first: FromOption = None,
     last: ToOption = None,
@@ -70,22 +78,23 @@ def patterns(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Tell how past trades of a kind ended: n, shrunk win rate, interval, examples."""
-    from app.commands.patterns import bucket, print_patterns
-    from storage.memory import PatternFilter, RsiBucket, VixBucket
+    """Tell how past trades of a kind ended: filter, n, shrunk win rate and R, by market, analogues."""
+    from app.commands.pattern_lookup import Asked, options_of, span_of
+    from app.commands.patterns import print_patterns
 
-    wanted = PatternFilter(
+    options = options_of(
         setup=setup,
         regime=regime,
         volatility=volatility,
         sector=sector,
-        rsi=bucket(RsiBucket, rsi),
-        vix=bucket(VixBucket, vix),
+        rsi=span_of("--rsi", rsi),
+        vix=span_of("--vix", vix),
         exit_reason=exit_reason,
-        first=day_of(first),
-        last=day_of(last),
+        entered_from=day_of(first),
+        entered_to=day_of(last),
     )
-    print_patterns(desk, wanted, like, as_object=as_json)
+    asked = Asked(words=words or "", options=options, as_of=day_of(as_of), like=like)
+    print_patterns(desk, asked, as_object=as_json)
 
 
 @memory.command()

@@ -4,15 +4,16 @@ No claim is free text. A filter is typed, its statistics are computed here, its 
 it is a part of (setup within desk, the filter within its setup), and it is forgotten after 60 days.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from itertools import pairwise, product
+from statistics import NormalDist, stdev
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
-
-from agents.statistics import SHRINKAGE, Estimate, Tally, base_rate, mean_interval, shrunk, wilson
+from agents.learning.filters import BEYOND, TradeFact, TradeFilter
+from agents.statistics import CONFIDENCE, SHRINKAGE, Estimate, Tally, mean_interval, shrunk, wilson
 from storage.records import AgentName, Direction, ExitReason, SetupType, Stance, Volatility
 
 LIFE = timedelta(days=60)
@@ -21,97 +22,16 @@ CELL = 30  # trades below which a mean is only shown shrunk
 MOST_CLAIMS = 12
 
 RSI_EDGES = (0.0, 20.0, 30.0, 40.0, 60.0, 100.0)
-VIX_EDGES = (0.0, 13.0, 20.0, 30.0, 1000.0)
-
-
-@dataclass(frozen=True, kw_only=True)
-class TradeFact:
-    """One closed trade as the desk recorded it; readings are of the signal's close, `r` is net of costs."""
-
-    id: UUID
-    symbol: str
-    sector: str | None
-    setup: SetupType
-    regime: Direction
-    volatility: Volatility
-    rsi: float | None
-    vix: float | None
-    exit_reason: ExitReason
-    entered: date
-    closed: date
-    r: float
-    stances: tuple[tuple[AgentName, Stance], ...] = ()
-
-    @property
-    def won(self) -> bool:
-        return self.r > 0
-
-
-class TradeFilter(BaseModel):
-    """Which trades are meant; what is unset says nothing. Ranges leave out their second value."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    setup: SetupType | None = None
-    regime: Direction | None = None
-    volatility: Volatility | None = None
-    sector: str | None = Field(None, max_length=80)
-    rsi: tuple[float, float] | None = None
-    vix: tuple[float, float] | None = None
-    exit_reason: ExitReason | None = None
-    stance: tuple[AgentName, Stance] | None = None
-    entered_from: date | None = None
-    entered_to: date | None = None
-
-    @model_validator(mode="after")
-    def _ranges_rise(self) -> "TradeFilter":
-        for name in ("rsi", "vix"):
-            if (span := getattr(self, name)) is not None and not span[0] < span[1]:
-                raise ValueError(f"expected {name} to rise from its first to its second value")
-        if self.entered_from and self.entered_to and self.entered_from > self.entered_to:
-            raise ValueError("expected the first day of entry before the last")
-        return self
-
-    def matches(self, trade: TradeFact) -> bool:
-        """Whether the trade is meant; a missing reading is in no range."""
-        same = (
-            (self.setup, trade.setup),
-            (self.regime, trade.regime),
-            (self.volatility, trade.volatility),
-            (self.sector, trade.sector),
-            (self.exit_reason, trade.exit_reason),
-        )
-        return (
-            all(wanted is None or wanted == found for wanted, found in same)
-            and _within(self.rsi, trade.rsi)
-            and _within(self.vix, trade.vix)
-            and (self.stance is None or self.stance in trade.stances)
-            and (self.entered_from is None or trade.entered >= self.entered_from)
-            and (self.entered_to is None or trade.entered <= self.entered_to)
-        )
-
-    def __str__(self) -> str:
-        words = [
-            self.setup and self.setup.replace("_", " "),
-            self.regime and f"in {self.regime}",
-            self.volatility and f"in {self.volatility}",
-            self.sector and f"in {self.sector}",
-            self.rsi and f"RSI(14) {self.rsi[0]:g} to {self.rsi[1]:g}",
-            self.vix and f"VIX {self.vix[0]:g} to {self.vix[1]:g}",
-            self.exit_reason and f"out by {self.exit_reason.replace('_', ' ')}",
-            self.stance and f"{self.stance[0]} {self.stance[1]}",
-            self.entered_from and f"entered from {self.entered_from.isoformat()}",
-            self.entered_to and f"entered to {self.entered_to.isoformat()}",
-        ]
-        return ", ".join(word for word in words if word) or "all trades"
+VIX_EDGES = (0.0, 13.0, 20.0, 30.0, BEYOND)
 
 
 @dataclass(frozen=True, kw_only=True)
 class TradeStatistics:
     """What the trades of a filter came to; rates are fractions, results in R.
 
-    `win_rate` and `mean_r` are shrunk: to the filter's setup (`expected_rate`, `expected_r`), and that to the
-    desk. `results` is the plain mean with its interval, to be shown from 30 trades on.
+    `win_rate` and `mean_r` are shrunk to what the filter is a part of (`expected_rate`, `expected_r`), and
+    that to what it is a part of: its setup in its regime, its setup, all trades, an even chance and 0 R.
+    `results` is the plain mean with its interval, to be shown from 30 trades on.
     """
 
     n: int
@@ -120,6 +40,7 @@ class TradeStatistics:
     interval: tuple[float, float]  # Wilson's, of the plain rate
     expected_rate: float
     mean_r: float
+    r_interval: tuple[float, float] | None  # 95% of the shrunk mean; None where no spread is known
     expected_r: float
     results: Estimate
 
@@ -160,7 +81,7 @@ class Candidate:
 
 def speaks_of(wanted: TradeFilter, candidate: Candidate) -> bool:
     """Whether a filter means this candidate; one that asks how a trade ended speaks of none."""
-    if wanted.exit_reason is not None:
+    if wanted.asks_how_it_ended:
         return False
     return wanted.matches(
         TradeFact(
@@ -188,23 +109,49 @@ def shrunk_mean(values: Sequence[float], parent: float, strength: float = SHRINK
 
 def statistics_of(wanted: TradeFilter, trades: Iterable[TradeFact], *, as_of: date) -> TradeStatistics:
     """The statistics of the trades that were closed before `as_of`; what came later changes nothing."""
-    known = [trade for trade in trades if trade.closed < as_of]
-    inside = [trade for trade in known if wanted.matches(trade)]
-    setup = [trade for trade in known if wanted.setup in (None, trade.setup)]
-    desk_rate = shrunk(_tally(known), 0.5)
-    expected_rate = shrunk(_tally(setup), desk_rate)
-    expected_r = shrunk_mean([trade.r for trade in setup], shrunk_mean([trade.r for trade in known], 0.0))
+    inside = [trade for trade in trades if trade.closed < as_of]
+    rate = expected_rate = 0.5
+    mean = expected_r = 0.0
+    around = inside
+    for level in _levels(wanted):
+        around, inside = inside, [trade for trade in inside if level.matches(trade)]
+        expected_rate, rate = rate, shrunk(_tally(inside), rate)
+        expected_r, mean = mean, shrunk_mean([trade.r for trade in inside], mean)
     tally = _tally(inside)
     return TradeStatistics(
         n=tally.trades,
         wins=tally.wins,
-        win_rate=base_rate(_tally(known), _tally(setup), tally),
+        win_rate=rate,
         interval=wilson(tally),
         expected_rate=expected_rate,
-        mean_r=shrunk_mean([trade.r for trade in inside], expected_r),
+        mean_r=mean,
+        r_interval=_around(mean, len(inside), [trade.r for trade in around]),
         expected_r=expected_r,
         results=mean_interval([trade.r for trade in inside]),
     )
+
+
+def _levels(wanted: TradeFilter) -> Iterable[TradeFilter]:
+    """From all trades down to what is asked: each holds the next, and none stands there twice."""
+    levels = (
+        TradeFilter(),
+        TradeFilter(setup=wanted.setup),
+        TradeFilter(setup=wanted.setup, regime=wanted.regime if wanted.setup else None),
+        wanted,
+    )
+    return dict.fromkeys(levels)
+
+
+def _around(mean: float, n: int, results: Sequence[float]) -> tuple[float, float] | None:
+    """The 95% interval of a mean shrunk with the weight of 20 trades.
+
+    That is the posterior of a normal mean whose prior has the variance s^2 / 20. The spread s is that of the
+    trades around: a few of a kind do not tell their own, two stops in a row would make it nearly nothing.
+    """
+    if len(results) < 2:
+        return None
+    half = NormalDist().inv_cdf((1 + CONFIDENCE) / 2) * stdev(results) / math.sqrt(n + SHRINKAGE)
+    return mean - half, mean + half
 
 
 def claim(wanted: TradeFilter, trades: Iterable[TradeFact], *, as_of: date) -> Claim:
@@ -252,10 +199,6 @@ def _filters(trades: Sequence[TradeFact]) -> list[TradeFilter]:
 
 def _spans(edges: Sequence[float]) -> list[tuple[float, float]]:
     return list(pairwise(edges))
-
-
-def _within(span: tuple[float, float] | None, value: float | None) -> bool:
-    return span is None or (value is not None and span[0] <= value < span[1])
 
 
 def _tally(trades: Sequence[TradeFact]) -> Tally:

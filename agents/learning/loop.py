@@ -18,13 +18,14 @@ from agents.base import EVERYBODY, Abstention, Attendance
 from agents.learning import measuring, watching
 from agents.learning.claims import analyse
 from agents.learning.evidence import Evidence
+from agents.learning.filters import fact_of
 from agents.learning.prompt_ideas import COMPARABLE, judge_prompt
 from agents.learning.proposals import changed_evenings, proposed, refused, stored_evidence
 from agents.learning.runs import Simulator
 from agents.learning.search import Night, examine, search
 from agents.learning.source import EvidenceSource
 from agents.learning.space import ParameterChange, changed, plain, space, value_of
-from agents.learning.tonight import Tonight, Transactions, aside, fact_of
+from agents.learning.tonight import Tonight, Transactions, aside
 from agents.roles.asking import Models
 from agents.roles.learning import (
     Hypotheses,

@@ -7,11 +7,11 @@ from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from statistics import fmean, stdev
 
+from agents.learning.before_after import measured
 from agents.learning.evalues import Degradation, Week, bets_for
 from agents.learning.pairs import monday
 from agents.learning.tonight import Tonight
 from agents.market.calendar import NEW_YORK
-from agents.patterns import measured
 from storage.learning_records import ALARM_AT, AdjustmentOutcome
 from storage.memory import AgentMemory, AppliedChange, ResolvedArgument, StoredTrade
 from storage.records import AgentName

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, TypeVar
 
-from agents.learning.claims import TradeFact
 from agents.learning.space import DeskRules
 from agents.market.calendar import next_session
 from agents.trading.costs import Costs
-from storage.memory import AgentMemory, StoredTrade
+from storage.memory import AgentMemory
 from storage.models import ParameterVersion
 
 T = TypeVar("T")
@@ -55,25 +54,6 @@ def rules_of(version: ParameterVersion) -> DeskRules:
             "limits": version.limits,
             "pool": parameters["consensus"]["pool"],
         }
-    )
-
-
-def fact_of(trade: StoredTrade) -> TradeFact:
-    """A stored trade as claims are made of it."""
-    return TradeFact(
-        id=trade.id,
-        symbol=trade.symbol,
-        sector=trade.sector,
-        setup=trade.setup,
-        regime=trade.regime,
-        volatility=trade.volatility,
-        rsi=trade.rsi,
-        vix=trade.vix,
-        exit_reason=trade.exit_reason,
-        entered=trade.entered,
-        closed=trade.closed,
-        r=trade.r,
-        stances=trade.stances,
     )
 
 

@@ -47,6 +47,13 @@ class OpenDesk:
             raise _empty(self.name)
         return taken
 
+    def conninfo(self) -> str:
+        return _conninfo(self.server, self.name)
+
+    def recall(self, question: Callable[[AgentMemory], Awaitable[Answer]]) -> Answer:
+        """What the desk's memory answers, all of it as of one instant."""
+        return asyncio.run(_recall(self.conninfo(), question))
+
 
 @contextmanager
 def open_desk(desk: str | None) -> Iterator[OpenDesk]:
@@ -68,14 +75,13 @@ def open_desk(desk: str | None) -> Iterator[OpenDesk]:
 
 
 def recall(desk: str | None, question: Callable[[AgentMemory], Awaitable[Answer]]) -> tuple[str, Answer]:
-    """The desk's name and what its memory answers, all of it as of one instant.
+    """The desk's name and what its memory answers.
 
     Raises OperatorError where open_desk does.
     """
     with open_desk(desk) as opened:
         opened.snapshot()  # of a desk that is founded
-        conninfo = opened.server.conninfo(opened.server.desk_database(opened.name))
-        return opened.name, asyncio.run(_recall(conninfo, question))
+        return opened.name, opened.recall(question)
 
 
 async def _recall(conninfo: str, question: Callable[[AgentMemory], Awaitable[Answer]]) -> Answer:

@@ -82,6 +82,7 @@ async def _outcome(step: Step, row: Position, position: OpenPosition, leaving: E
     assert regime is not None  # no proposal is made before the regime has been read
     result = outcome(position, leaving, realised=row.realised)
     version = await step.journal.parameters(approval.parameters_version)
+    known = step.view.instruments.get(row.symbol)
     return TradeOutcome(
         position_id=row.id,
         symbol=row.symbol,
@@ -104,6 +105,7 @@ async def _outcome(step: Step, row: Position, position: OpenPosition, leaving: E
         vix_at_entry=_vix_at(step, approval.created_session),
         rsi_at_entry=signal.rsi14,
         volume_ratio=signal.volume_ratio,
+        sector=known.sector if known is not None else None,
         strategy_params=version.parameters,
         parameters_version=approval.parameters_version,
         state_vector=list(state_vector(signal)),

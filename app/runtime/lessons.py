@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from agents.learning.claims import Candidate, TradeFilter, speaks_of
+from agents.learning.claims import Candidate, speaks_of
+from agents.learning.filters import TradeFilter
 from agents.orchestrator import Deliberation as Argument
 from agents.trading.screener import Screened
 from app.runtime.step import Step

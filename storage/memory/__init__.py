@@ -25,17 +25,9 @@ from storage.memory.nights import (
     OutcomeCounts,
     StageDone,
     StoredClaim,
-    StoredTrade,
     TriedVariant,
 )
-from storage.memory.patterns import (
-    PastResults,
-    PastTrade,
-    PatternFilter,
-    PatternMemory,
-    RsiBucket,
-    VixBucket,
-)
+from storage.memory.patterns import CandidateWanted, PastCandidate, PastTrade, PatternMemory, StoredTrade
 from storage.memory.screens import Horizon, ScreenMemory, ScreenOutcome, StoredThesis, Unmeasured
 from storage.memory.trades import TradeMemory, TradeRecord
 from storage.proposal_standing import AdjustmentMeasure, Interval
@@ -47,6 +39,7 @@ __all__ = [
     "AgentDay",
     "AgentMemory",
     "AppliedChange",
+    "CandidateWanted",
     "ChangeOnTrial",
     "DecisionPair",
     "Horizon",
@@ -57,11 +50,9 @@ __all__ = [
     "ModelSpend",
     "OutcomeCounts",
     "PairOnTrial",
-    "PastResults",
+    "PastCandidate",
     "PastTrade",
-    "PatternFilter",
     "ResolvedArgument",
-    "RsiBucket",
     "ScreenOutcome",
     "Span",
     "StageDone",
@@ -75,7 +66,6 @@ __all__ = [
     "TrialReading",
     "TriedVariant",
     "Unmeasured",
-    "VixBucket",
     "VoteCast",
 ]
 

@@ -48,16 +48,6 @@ class ArgumentMemory(Part):
         """The argument behind an approval."""
         return await self._session.get_one(Deliberation, approval.deliberation_id)
 
-    async def last_deliberation(self, symbol: str) -> Deliberation | None:
-        """The last argument over a symbol."""
-        rows = await self._session.scalars(
-            select(Deliberation)
-            .where(Deliberation.symbol == symbol)
-            .order_by(Deliberation.session.desc())
-            .limit(1)
-        )
-        return rows.one_or_none()
-
     async def evening(self, session: date) -> Evening | None:
         """What became of everything one evening looked at; None before its screen has run."""
         connection = await self._session.connection()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -14,11 +14,9 @@ from sqlalchemy.dialects.postgresql import insert
 from storage.learning_records import AdjustmentStatus, LoopStage
 from storage.memory.part import Part
 from storage.models import (
-    Approval,
     ClaimLink,
     ClaimRow,
     Deliberation,
-    Instrument,
     LlmInteraction,
     LoopStageRow,
     Operation,
@@ -26,18 +24,11 @@ from storage.models import (
     StrategyAdjustment,
     TradeOutcome,
     TrialRow,
-    Vote,
 )
 from storage.models.base import Json
 from storage.records import (
-    AgentName,
-    Direction,
-    ExitReason,
     OperationKind,
     PositionState,
-    SetupType,
-    Stance,
-    Volatility,
     uuid7,
 )
 
@@ -71,25 +62,6 @@ class TriedVariant:
     old_value: str
     new_value: str
     proposed_by: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class StoredTrade:
-    """One closed trade as the desk recorded it; readings are of the signal's close, `r` is net of costs."""
-
-    id: UUID
-    symbol: str
-    sector: str | None
-    setup: SetupType
-    regime: Direction
-    volatility: Volatility
-    rsi: float | None
-    vix: float | None
-    exit_reason: ExitReason
-    entered: date
-    closed: date
-    r: float
-    stances: tuple[tuple[AgentName, Stance], ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,49 +169,6 @@ class NightMemory(Part):
             )
         )
         return frozenset((row[0], row[1]) for row in rows)
-
-    async def trades_known(self, *, before: datetime) -> Sequence[StoredTrade]:
-        """Every trade closed before an instant, in the order of their exits."""
-        rows = await self._session.execute(
-            select(TradeOutcome, Position, Approval.deliberation_id, Instrument.sector)
-            .join(Position, Position.id == TradeOutcome.position_id)
-            .join(Approval, Approval.id == Position.approval_id)
-            .outerjoin(Instrument, Instrument.symbol == TradeOutcome.symbol)
-            .where(TradeOutcome.exit_time < before)
-            .order_by(TradeOutcome.exit_time, TradeOutcome.symbol)
-        )
-        found = rows.all()
-        stances = await self._stances([row.deliberation_id for row in found])
-        return [
-            StoredTrade(
-                id=trade.id,
-                symbol=trade.symbol,
-                sector=sector,
-                setup=trade.setup_type,
-                regime=trade.market_regime,
-                volatility=trade.volatility,
-                rsi=trade.rsi_at_entry,
-                vix=None if trade.vix_at_entry is None else float(trade.vix_at_entry),
-                exit_reason=trade.exit_reason,
-                entered=position.entry_session,
-                closed=position.closed_session,
-                r=trade.r_multiple,
-                stances=tuple(stances.get(deliberation_id, ())),
-            )
-            for trade, position, deliberation_id, sector in found
-            if position.closed_session is not None
-        ]
-
-    async def _stances(self, of: Sequence[UUID]) -> Mapping[UUID, list[tuple[AgentName, Stance]]]:
-        rows = await self._session.execute(
-            select(Vote.deliberation_id, Vote.agent_name, Vote.stance)
-            .where(Vote.deliberation_id.in_(of), Vote.veto_only.is_(False))
-            .order_by(Vote.agent_name)
-        )
-        by_argument: dict[UUID, list[tuple[AgentName, Stance]]] = {}
-        for deliberation_id, agent, stance in rows:
-            by_argument.setdefault(deliberation_id, []).append((agent, stance))
-        return by_argument
 
     async def outcome_counts(self, session: date) -> OutcomeCounts:
         """How many trades have come to their end, and of how many it is still to come."""

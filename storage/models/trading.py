@@ -307,6 +307,9 @@ class TradeOutcome(Base):
     vix_at_entry: Mapped[Decimal | None] = mapped_column(Numeric(8, 2))
     rsi_at_entry: Mapped[float | None]
     volume_ratio: Mapped[float | None]
+    sector: Mapped[
+        str | None
+    ]  # as the desk knew it when the trade closed: what it is called later is no past
     llm_interaction_id: Mapped[UUID | None] = mapped_column(ForeignKey("llm_interactions.id"))
     strategy_params: Mapped[Json]
     parameters_version: Mapped[int] = mapped_column(ForeignKey("parameter_versions.version"))

@@ -93,16 +93,21 @@ def _performance(conninfo: str, ask: Callable[..., dict[str, Any]]) -> None:
 
 def _patterns(ask: Callable[..., dict[str, Any]], trades: int) -> None:
     every = ask("patterns")
-    assert [level["name"] for level in every["levels"]] == ["all trades"]
-    assert every["levels"][0]["tally"]["trades"] == trades == every["r"]["n"]
-    setup = every["examples"][0]["setup_type"]
-    narrow = ask("patterns", "--setup", setup, "--regime", "bull", "--rsi", "40-60")["levels"]
-    assert [level["name"] for level in narrow] == ["all trades", "setup", "setup in regime", "as asked"]
-    counts = [level["tally"]["trades"] for level in narrow]
-    assert counts == sorted(counts, reverse=True)
-    near = ask("patterns", "--like", every["examples"][0]["symbol"])
-    distances = [trade["distance"] for trade in near["examples"]]
-    assert distances == sorted(distances)
+    assert (every["filter"], every["read_by"], every["n"]) == ({}, "options", trades)
+    assert sum(row["n"] for row in every["by_regime"]) == trades
+    assert len(every["analogues"]) == min(trades, 10)
+    distances = [trade["distance"] for trade in every["analogues"]]
+    assert distances == sorted(distances) and every["like"]["symbol"]
+    setup = every["analogues"][0]["setup_type"]
+    narrow = ask("patterns", "--setup", setup, "--regime", "bull", "--rsi", "40-60")
+    assert narrow["filter"] == {"setup": setup, "regime": "BULL", "rsi": [40.0, 60.0]}
+    words = ask("patterns", f"{setup.replace('_', ' ')} in bull markets with RSI between 40 and 60")
+    assert {**words, "words": "", "read_by": "options"} == narrow
+    early = ask("patterns", "--as-of", every["analogues"][0]["exit_session"])
+    assert 0 < early["n"] <= trades
+    assert all(trade["exit_session"] <= early["as_of"] for trade in early["analogues"])
+    near = ask("patterns", "--like", every["analogues"][0]["symbol"].lower())
+    assert near["like"]["symbol"] == every["analogues"][0]["symbol"]
 
 
 def _screens(conninfo: str, sample: HistoryPack, ask: Callable[..., dict[str, Any]]) -> None:
@@ -257,8 +262,14 @@ def test_hostile_rows_are_printed_as_text(here: Here) -> None:
     [
         (("why",), "screened nothing yet"),
         (("why", "--session", "2018-01-29"), "screened nothing on 2018-01-29"),
-        (("patterns", "--like", "NONE"), "'NONE' has never been argued over"),
-        (("patterns", "--rsi", "1-2"), "'1-2' is no range; name one of: 0-30"),
+        (("patterns", "--like", "NONE"), "'NONE' had never been argued over by then"),
+        (("patterns", "--rsi", "2-1"), "'2-1' is no range; give --rsi as LOW-HIGH, such as 30-40"),
+        (("patterns", "--from", "2019-01-02", "--to", "2018-01-02"), "the options do not fit: expected the"),
+        (("patterns", "purple eyes"), "nothing of 'purple eyes' is understood; ask such as \"oversold"),
+        (("patterns", "x" * 301), "the question is too long: expected at most 300 characters, was 301"),
+        (("patterns", "bounces", "--setup", "breakout"), "the words say setup oversold_bounce, the option"),
+        (("patterns", "since 2019", "--to", "2018-01-02"), "words and options do not fit: expected the"),
+        (("patterns", "--as-of", "2999-01-01"), "the desk has not come to 2999-01-01 yet; name a day up to"),
         (("agents", "show", "nobody"), "there is no agent 'nobody'"),
         (("interactions", "--agent", "nobody"), "there is no agent 'nobody'"),
         (("trades", "--desk", "nowhere"), "there is no desk nowhere"),

@@ -12,14 +12,12 @@ from pydantic import ValidationError
 
 from agents.learning.claims import (
     LEAST_TRADES,
-    TradeFact,
-    TradeFilter,
     analyse,
     claim,
     shrunk_mean,
     statistics_of,
 )
-from agents.statistics import Tally, shrunk
+from agents.learning.filters import TradeFact, TradeFilter
 from storage.records import AgentName, Direction, ExitReason, SetupType, Stance, Volatility
 
 AS_OF = date(2024, 6, 3)
@@ -70,10 +68,38 @@ def trade(number: int, **changes: object) -> TradeFact:
     return replace(fact, **changes)  # type: ignore[arg-type]
 
 
-def test_the_shrinkage_of_the_worked_example() -> None:
-    wins, trades = (9, 30, 4, 55, 12, 7), (12, 60, 5, 100, 30, 10)
-    found = [shrunk(Tally(k, n), 0.539171) for k, n in zip(wins, trades, strict=True)]
-    assert found == pytest.approx([0.6182, 0.5098, 0.5913, 0.5482, 0.4557, 0.5928], abs=1e-4)
+def test_each_level_is_shrunk_to_the_one_above_and_counts_once() -> None:
+    here = {"setup": SetupType.OVERSOLD_BOUNCE, "regime": Direction.BEAR}
+    trades = [
+        trade(n, r=1.0 if n < 9 else -1.0, sector="Energy" if n < 6 else None, **here) for n in range(12)
+    ]
+    trades += [trade(100 + n, r=1.0 if n < 20 else -1.0) for n in range(30)]
+    trades += [trade(200 + n, r=1.0 if n < 40 else -1.0, setup=SetupType.MOMENTUM) for n in range(100)]
+
+    def found(**wanted: object) -> tuple[float, float, int]:
+        told = statistics_of(TradeFilter.model_validate(wanted), trades, as_of=AS_OF)
+        return told.win_rate, told.expected_rate, told.n
+
+    desk = (69 + 20 * 0.5) / (142 + 20)
+    bounces = (29 + 20 * desk) / (42 + 20)
+    in_bear = (9 + 20 * bounces) / (12 + 20)
+    in_energy = (6 + 20 * in_bear) / (6 + 20)
+    assert found() == pytest.approx((desk, 0.5, 142))
+    assert found(setup="oversold_bounce") == pytest.approx((bounces, desk, 42))
+    assert found(**here) == pytest.approx((in_bear, bounces, 12))
+    assert found(**here, sector="Energy") == pytest.approx((in_energy, in_bear, 6))
+
+
+def test_the_interval_of_a_shrunk_mean_is_as_wide_as_the_trades_around_say() -> None:
+    two_stops = [trade(n, r=-1.0, regime=Direction.BEAR) for n in range(2)]
+    around = [trade(10 + n, r=2.0 if n % 2 else -1.0) for n in range(18)]
+    found = statistics_of(
+        TradeFilter(setup=SetupType.OVERSOLD_BOUNCE, regime=Direction.BEAR), two_stops + around, as_of=AS_OF
+    )
+    spread = float(np.std([one.r for one in two_stops + around], ddof=1))
+    half = 1.959964 * spread / 22**0.5
+    assert found.r_interval == pytest.approx((found.mean_r - half, found.mean_r + half))
+    assert statistics_of(TradeFilter(), [trade(1)], as_of=AS_OF).r_interval is None
 
 
 @settings(max_examples=100, deadline=None)

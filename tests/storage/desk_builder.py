@@ -421,6 +421,7 @@ def outcome(closed: Position, pnl: str, **changes: object) -> TradeOutcome:
         "exit_reason": ExitReason.TAKE_PROFIT,
         "market_regime": Direction.BULL,
         "volatility": Volatility.NORMAL_VOL,
+        "sector": "Technology",
         "strategy_params": {},
         "parameters_version": 1,
         "state_vector": [0.5] * 8,

@@ -14,11 +14,9 @@ from storage.memory import (
     Adjustment,
     AdjustmentMeasure,
     AgentMemory,
+    CandidateWanted,
     Horizon,
     Interaction,
-    PatternFilter,
-    RsiBucket,
-    VixBucket,
 )
 from storage.models import AgentMetric, CashEvent, Deliberation
 from storage.proposal_evidence import ProposalEvidence
@@ -35,7 +33,7 @@ from storage.records import (
     uuid7,
 )
 from tests.storage import desk_builder as build
-from tests.storage.desk_builder import CLOSE, SESSIONS, scalar, terms, writing
+from tests.storage.desk_builder import CLOSE, SESSIONS, execute, scalar, terms, writing
 
 HOSTILE = "'; drop table votes; --\x1b[31m\r\n<b>"
 LATER = CLOSE + timedelta(days=99)
@@ -107,59 +105,71 @@ def traded(database: str) -> str:
     return database
 
 
-@pytest.mark.parametrize(
-    ("wanted", "trades", "wins"),
-    [
-        (PatternFilter(), 4, 2),
-        (PatternFilter(setup=SetupType.OVERSOLD_BOUNCE), 4, 2),
-        (PatternFilter(setup=SetupType.BREAKOUT), 0, 0),
-        (PatternFilter(regime=Direction.BEAR), 2, 0),
-        (PatternFilter(volatility=Volatility.HIGH_VOL), 0, 0),
-        (PatternFilter(sector="technology"), 4, 2),
-        (PatternFilter(sector=HOSTILE), 0, 0),
-        (PatternFilter(rsi=RsiBucket.TO_30), 1, 1),
-        (PatternFilter(rsi=RsiBucket.TO_40), 2, 1),  # 30 belongs to the upper one
-        (PatternFilter(vix=VixBucket.TO_20), 4, 2),
-        (PatternFilter(vix=VixBucket.TO_30), 0, 0),
-        (PatternFilter(exit_reason=ExitReason.STOP_LOSS), 0, 0),
-        (PatternFilter(first=SESSIONS[2], last=SESSIONS[3]), 2, 1),
-        (PatternFilter(regime=Direction.BULL, rsi=RsiBucket.TO_40), 1, 1),
-    ],
-)
-async def test_a_filter_means_what_it_says(
-    traded: str, wanted: PatternFilter, trades: int, wins: int
-) -> None:
+async def test_a_trade_is_known_with_all_that_filters_ask_about(traded: str) -> None:
     async with build.transaction(traded) as session:
-        memory = AgentMemory(session)
-        found = await memory.past_results(wanted, before=LATER)
-        assert (found.trades, found.wins, len(found.r)) == (trades, wins, trades)
-        assert len(await memory.past_trades(wanted, before=LATER, most=10)) == trades
+        first, *_, last = await AgentMemory(session).trades_known(before=LATER)
+    assert (first.symbol, first.sector, first.setup) == ("AAPL", "Technology", SetupType.OVERSOLD_BOUNCE)
+    assert (first.regime, first.volatility, first.exit_reason) == (
+        Direction.BULL,
+        Volatility.NORMAL_VOL,
+        ExitReason.TAKE_PROFIT,
+    )
+    assert (first.entered, first.closed, first.r) == (SESSIONS[1], SESSIONS[2], 1.0)
+    assert (first.rsi, first.vix, last.rsi) == (28.0, 19.99, None)
+    assert first.stances == ((AgentName.NEWS, Stance.ABSTAIN), (AgentName.RESEARCH, Stance.FOR))
+    assert first.conviction == 0.75  # of those that were for it
 
 
-async def test_no_trade_is_known_before_it_closed(traded: str) -> None:
+async def test_no_trade_is_known_before_it_closed_nor_before_the_desk_knew_it(traded: str) -> None:
     async with build.transaction(traded) as session:
         memory = AgentMemory(session)
         for count in range(5):
             before = CLOSE + timedelta(days=count)
-            assert (await memory.past_results(PatternFilter(), before=before)).trades == count
-            assert (
-                len(await memory.past_trades(PatternFilter(), before=before, most=9, like=[0.0] * 8)) == count
-            )
+            assert len(await memory.trades_known(before=before)) == count
             resolved = await memory.resolved(before=before, most=9)
             assert [argument.won for argument in resolved] == [True, True, False, False][:count]
-
-
-async def test_the_nearest_trades_are_nearest_inside_the_filter(traded: str) -> None:
+    execute(traded, "update trade_outcomes set created_at = %s where symbol = 'MSFT'", LATER)
     async with build.transaction(traded) as session:
         memory = AgentMemory(session)
-        near = await memory.past_trades(PatternFilter(), before=LATER, most=2, like=[0.2] * 8)
+        assert len(await memory.trades_known(before=LATER - timedelta(seconds=1))) == 2
+        assert len(await memory.trades_known(before=LATER)) == 4
+
+
+async def test_the_nearest_trades_are_nearest_among_those_that_are_meant(traded: str) -> None:
+    async with build.transaction(traded) as session:
+        memory = AgentMemory(session)
+        every = await memory.trades_known(before=LATER)
+        ids = [trade.id for trade in every]
+        near = await memory.past_trades(ids, most=2, like=[0.2] * 8)
         assert [trade.distance for trade in near] == pytest.approx([0.0, 0.1 * 8**0.5], abs=1e-6)
-        bull = await memory.past_trades(
-            PatternFilter(regime=Direction.BULL), before=LATER, most=2, like=[0.2] * 8
-        )
+        bull = await memory.past_trades(ids[:2], most=2, like=[0.2] * 8)
         assert [trade.symbol for trade in bull] == ["AAPL", "AAPL"]
-        latest = await memory.past_trades(PatternFilter(), before=LATER, most=1)
+        latest = await memory.past_trades(ids, most=1)
         assert (latest[0].r_multiple, latest[0].distance) == (-0.1, None)
+        assert await memory.past_trades([], most=1) == []
+
+
+async def test_the_last_candidate_of_a_kind_is_no_example_of_itself(traded: str) -> None:
+    with writing(traded) as session:
+        session.add(build.reading(SESSIONS[3], Direction.BEAR))
+    async with build.transaction(traded) as session:
+        memory = AgentMemory(session)
+        ids = [trade.id for trade in await memory.trades_known(before=LATER)]
+        last = await memory.last_candidate(CandidateWanted(symbols={"AAPL"}), before=LATER)
+        assert last is not None and (last.symbol, last.session) == ("AAPL", SESSIONS[1])
+        others = await memory.past_trades(ids, most=9, like=[0.4] * 8, but=last.deliberation_id)
+        assert [trade.r_multiple for trade in others] == [-0.7, 1.0, -0.1]
+        bear = await memory.last_candidate(
+            CandidateWanted(setup=SetupType.OVERSOLD_BOUNCE, regime=Direction.BEAR), before=LATER
+        )
+        assert bear is not None and bear.session == SESSIONS[3]
+        for none in (
+            CandidateWanted(setup=SetupType.BREAKOUT),
+            CandidateWanted(volatility=Volatility.HIGH_VOL),
+            CandidateWanted(symbols={HOSTILE}),
+        ):
+            assert await memory.last_candidate(none, before=LATER) is None
+        assert await memory.last_candidate(CandidateWanted(), before=CLOSE) is None
 
 
 async def test_the_last_outcomes_are_what_the_pool_learns_from(traded: str) -> None:

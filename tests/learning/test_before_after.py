@@ -1,4 +1,4 @@
-"""What past trades say of a kind of trade, and of a change."""
+"""What an applied change came to."""
 
 from __future__ import annotations
 
@@ -6,32 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.patterns import levels_of, measured, pattern
-from agents.statistics import Tally
+from agents.learning.before_after import measured
 from storage.learning_records import AdjustmentOutcome
-from storage.memory import PatternFilter, Span
-from storage.records import Direction, SetupType
+from storage.memory import Span
 
-BOUNCE, BEAR = SetupType.OVERSOLD_BOUNCE, Direction.BEAR
 results = st.lists(st.floats(-3, 5), max_size=30)
-
-
-def test_each_level_is_shrunk_to_the_one_above() -> None:
-    # Pooled .539171 over 217 trades; the first cell of learning's vector is 9 of 12: .6182.
-    found = pattern([("all trades", Tally(117, 217)), ("setup", Tally(9, 12))], [])
-    overall = (117 + 20 * 0.5) / (217 + 20)
-    assert found.levels[0].rate == pytest.approx(overall)
-    assert found.levels[1].rate == pytest.approx((9 + 20 * overall) / 32)
-    assert (found.levels[1].low, found.levels[1].high) == pytest.approx((0.468, 0.911), abs=5e-4)
-    assert (found.r.n, found.r.mean) == (0, None)
-
-
-def test_an_open_property_adds_no_level() -> None:
-    assert [name for name, _ in levels_of(PatternFilter())] == ["all trades"]
-    asked = PatternFilter(setup=BOUNCE, regime=BEAR, sector="Energy")
-    assert [name for name, _ in levels_of(asked)] == ["all trades", "setup", "setup in regime", "as asked"]
-    assert levels_of(asked)[-1][1] == asked
-    assert [name for name, _ in levels_of(PatternFilter(setup=BOUNCE))] == ["all trades", "setup"]
 
 
 @pytest.mark.parametrize(
