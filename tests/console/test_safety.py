@@ -21,6 +21,7 @@ from app.console.screens.halt import HaltScreen
 from app.console.screens.help import HelpScreen, help_lines
 from app.console.screens.history import HistoryScreen
 from app.console.screens.note import NoteScreen
+from app.console.screens.patterns import PatternsScreen
 from app.console.screens.position import PositionScreen
 from app.console.screens.quit import QuitScreen
 from app.console.screens.review import ReviewScreen
@@ -54,6 +55,7 @@ OWNERS: dict[Scope, type[DOMNode]] = {
     Scope.POSITION: PositionScreen,
     Scope.HISTORY: HistoryScreen,
     Scope.READING: EquityScreen,
+    Scope.PATTERNS: PatternsScreen,
     Scope.NOTE: NoteScreen,
 }
 NEVER_IMPORTED = {
@@ -134,6 +136,7 @@ def test_no_key_means_two_things_where_both_apply() -> None:
         (Scope.POSITION,),
         (Scope.HISTORY,),
         (Scope.READING,),
+        (Scope.PATTERNS, Scope.LIST),
         (Scope.NOTE,),
     ):
         keys = [key for scope in scopes for action in actions_for(scope) for key in action.keys]
