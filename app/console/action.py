@@ -19,6 +19,7 @@ class Scope(StrEnum):
     EXCHANGE = "In the prompts and answers of a decision"
     HISTORY = "In the history of decisions"
     READING = "On the equity and the digest"
+    PATTERNS = "When asking about past trades"
     NOTE = "When writing about a trade"
     HALT = "When halting a desk"
     POSITION = "When selling by hand or moving a stop"

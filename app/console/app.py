@@ -34,6 +34,7 @@ from app.console.messages import (
     HostReady,
     HostRefused,
     NoteAsked,
+    PatternsAsked,
     PositionAsked,
     RefreshAsked,
     ReviewAsked,
@@ -289,6 +290,13 @@ class ConsoleApp(ChangesApp):
 
         if not isinstance(self.screen, DigestScreen):
             self.push_screen(DigestScreen(self.commands))
+
+    @on(PatternsAsked)
+    def patterns_asked(self) -> None:
+        from app.console.screens.patterns import PatternsScreen
+
+        if not isinstance(self.screen, PatternsScreen):
+            self.push_screen(PatternsScreen(self.view, self.commands))
 
     @on(NoteAsked)
     def note_asked(self, message: NoteAsked) -> None:

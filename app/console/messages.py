@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from app.console.commands import AgentCommand, Ask
+    from app.console.patterns import PatternTold
     from app.console.state import LastVerdict
     from storage.curve import Curve
     from storage.digest import StoredDigest
@@ -186,6 +187,10 @@ class DigestAsked(Message):
     """The operator wants to read the last digest."""
 
 
+class PatternsAsked(Message):
+    """The operator wants to ask about past trades."""
+
+
 class NoteAsked(Message):
     """The operator wants to write about a trade."""
 
@@ -247,6 +252,16 @@ class BenchmarksRead(Message):
         super().__init__()
         self.rows = rows
         self.unknown = unknown
+        self.problem = problem
+
+
+class PatternsRead(Message):
+    """What past trades of a kind came to, or why it could not be told; `words` are what was asked."""
+
+    def __init__(self, words: str, told: PatternTold | None, problem: str = "") -> None:
+        super().__init__()
+        self.words = words
+        self.told = told
         self.problem = problem
 
 

@@ -22,8 +22,10 @@ from app.console.messages import (
     ExchangesRead,
     FindingRow,
     PastRead,
+    PatternsRead,
     ReplayRead,
 )
+from app.console.patterns import PatternTold
 
 if TYPE_CHECKING:
     from datetime import date
@@ -63,6 +65,10 @@ class Readings(Commands):
     def read_benchmarks(self, post: Post, desk: str) -> None:
         """What the same money could have bought, as `quorum performance` reckons it."""
         self._run(lambda: self._read_benchmarks(post, desk))
+
+    def read_patterns(self, post: Post, desk: str, words: str) -> None:
+        """What past trades of a kind came to. Grammar and statistics are the agents': the command does it."""
+        self._run(lambda: self._read_patterns(post, desk, words))
 
     def read_digest(self, post: Post) -> None:
         """The last digest."""
@@ -120,6 +126,13 @@ class Readings(Commands):
         )
         post(ReplayRead(decision.id, str(found.get("sentence", "")), findings, problem))
 
+    def _read_patterns(self, post: Post, desk: str, words: str) -> None:
+        told, problem = _command(["patterns", "--desk", desk], typed=words)
+        try:
+            post(PatternsRead(words, None if problem else PatternTold.of(told), problem))
+        except (KeyError, TypeError, ValueError) as error:
+            post(PatternsRead(words, None, f"the command answered with something else: {first_line(error)}"))
+
     def _read_benchmarks(self, post: Post, desk: str) -> None:
         told, problem = _command(["performance", "--desk", desk])
         rows = tuple(
@@ -139,11 +152,15 @@ class Refusal:
         self.problem = message
 
 
-def _command(words: list[str]) -> tuple[dict[str, Any], str]:
-    """What a command answers as JSON, or why it does not; it inherits where this console's desk is."""
+def _command(words: list[str], *, typed: str | None = None) -> tuple[dict[str, Any], str]:
+    """What a command answers as JSON, or why it does not; it inherits where this console's desk is.
+
+    What an operator `typed` is its last word, and never an option.
+    """
+    last = [] if typed is None else ["--", typed]
     try:
         done = subprocess.run(
-            [*COMMAND, *words, "--json"],
+            [*COMMAND, *words, "--json", *last],
             capture_output=True,
             text=True,
             timeout=PATIENCE_S,

@@ -12,12 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
+from textual.message import Message
 
 from agents.learning.pattern_words import Known, Reading
 from agents.market.indicators import Technicals
 from agents.trading.outcomes import state_vector
 from app.commands.pattern_lookup import Asked, Helped, look_up
 from app.commands.patterns import told
+from app.console.messages import PatternsRead
+from app.console.patterns import PatternTold
+from app.console.readings import Readings
 from app.runtime.step import technicals_json
 from storage.engine import open_engine
 from storage.errors import OperatorError
@@ -244,6 +248,31 @@ def test_a_model_helps_where_the_grammar_is_at_a_loss_and_its_price_is_told(
         refused = told_by(here, hostile)
         assert (refused["filter"], refused["n"]) == (alone["filter"], alone["n"])
         assert refused["note"] == "the model gave no answer: refused"
+    assert PatternTold.of(helped).figures.n == helped["n"]  # as the console reads it
     plain = here.run("patterns", hostile).out
     assert plain.startswith("filter: S1, oversold bounce\n") and "  not understood: " in plain
     assert not {"\x1b", "\x9b", "\u202e", "\r"} & set(plain)
+
+
+def test_the_console_asks_the_command_and_words_are_never_options(here: Here) -> None:
+    with writing(here.desk()) as session:
+        build.found_paper(session)
+        twelve(session)
+    heard: list[Message] = []
+
+    def hear(message: Message) -> bool:
+        heard.append(message)
+        return True
+
+    readings = Readings(
+        open_desk=lambda _: pytest.fail("a screen's own connection is not needed"),
+        operator=lambda: pytest.fail("nobody has to be named"),
+        post=hear,
+        run=lambda work: work(),
+    )
+    readings.read_patterns(hear, "paper", "--losers in Technology")
+    (answered,) = heard
+    assert isinstance(answered, PatternsRead) and answered.problem == ""
+    assert answered.words == "--losers in Technology" and answered.told is not None
+    assert (answered.told.filter, answered.told.figures.wins) == ("in Technology, that did not win", 0)
+    assert answered.told.figures.n == len(answered.told.analogues) > 0

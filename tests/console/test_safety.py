@@ -22,6 +22,7 @@ from app.console.screens.halt import HaltScreen
 from app.console.screens.help import HelpScreen, help_lines
 from app.console.screens.history import HistoryScreen
 from app.console.screens.note import NoteScreen
+from app.console.screens.patterns import PatternsScreen
 from app.console.screens.position import PositionScreen
 from app.console.screens.quit import QuitScreen
 from app.console.screens.review import ReviewScreen
@@ -56,6 +57,7 @@ OWNERS: dict[Scope, type[DOMNode]] = {
     Scope.POSITION: PositionScreen,
     Scope.HISTORY: HistoryScreen,
     Scope.READING: EquityScreen,
+    Scope.PATTERNS: PatternsScreen,
     Scope.NOTE: NoteScreen,
 }
 NEVER_IMPORTED = {
@@ -137,6 +139,7 @@ def test_no_key_means_two_things_where_both_apply() -> None:
         (Scope.POSITION,),
         (Scope.HISTORY,),
         (Scope.READING,),
+        (Scope.PATTERNS, Scope.LIST),
         (Scope.NOTE,),
     ):
         keys = [key for scope in scopes for action in actions_for(scope) for key in action.keys]

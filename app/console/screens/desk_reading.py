@@ -1,9 +1,9 @@
-"""Opening what is read back: the history, the equity, the digest; writing about a position."""
+"""Opening what is read back: the history, the equity, the digest, patterns; writing about a position."""
 
 from __future__ import annotations
 
 from app.console.layout import PaneId
-from app.console.messages import DigestAsked, EquityAsked, HistoryAsked, NoteAsked
+from app.console.messages import DigestAsked, EquityAsked, HistoryAsked, NoteAsked, PatternsAsked
 from app.console.screens.desk_frame import DeskFrame
 
 
@@ -16,6 +16,9 @@ class Reading(DeskFrame, inherit_bindings=False):
 
     def action_digest(self) -> None:
         self.post_message(DigestAsked())
+
+    def action_patterns(self) -> None:
+        self.post_message(PatternsAsked())
 
     def action_write_note(self) -> None:
         snapshot, chosen = self.view_of_app().state.snapshot, self.selection
