@@ -15,9 +15,9 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from agents.base import EVERYBODY, Abstention, Attendance
-from agents.learning import measuring, watching
+from agents.learning import measuring, prompt_shadow, watching
 from agents.learning.claims import analyse
-from agents.learning.prompt_ideas import COMPARABLE, judge_prompt
+from agents.learning.prompt_ideas import TRIALS, judge_prompt
 from agents.learning.proposals import changed_evenings, proposed, refused, stored_evidence
 from agents.learning.runs import Simulator
 from agents.learning.search import Night, examine, search
@@ -122,7 +122,10 @@ class SelfLearningLoop:
 
     async def _measure(self, memory: AgentMemory, tonight: Tonight, done: Done) -> StageDone:
         # What takes minutes comes first; then the changes are held, for as long as it takes to write.
-        looks = await watching.look(memory, tonight, self._source)
+        looks = [
+            *await watching.look(memory, tonight, self._source),
+            *await prompt_shadow.look(memory, tonight, self._source, self._models),
+        ]
         outcomes = await measuring.calibrate(memory, tonight)
         trades = await memory.trades_known(before=tonight.now)
         await memory.hold_changes()
@@ -147,7 +150,8 @@ class SelfLearningLoop:
     async def _analyse(self, memory: AgentMemory, tonight: Tonight, done: Done) -> StageDone:
         trades = [fact_of(trade) for trade in await memory.trades_known(before=tonight.now)]
         claims = analyse(trades, as_of=tonight.session)
-        await memory.store_claims(
+        await memory.forget_claims(tonight.session)
+        fresh = await memory.store_claims(
             [
                 StoredClaim(
                     id=uuid7(),
@@ -160,6 +164,7 @@ class SelfLearningLoop:
                 )
                 for one in claims
             ],
+            session=tonight.session,
             now=tonight.now,
         )
         kinds = [
@@ -174,7 +179,7 @@ class SelfLearningLoop:
         return StageDone(
             rows_in=len(trades),
             rows_out=len(claims),
-            note=f"{len(claims)} claims from {len(trades)} trades",
+            note=f"{len(claims)} claims from {len(trades)} trades, {fresh} of them new",
             result={"kinds": kinds},
         )
 
@@ -222,7 +227,7 @@ class SelfLearningLoop:
         if self._models is None:
             return ()
         found = []
-        for agent in COMPARABLE:
+        for agent in TRIALS:
             champion = await self._models.prompts.champion(agent)
             if champion is not None:
                 found.append((agent, prompt_text(champion.system, champion.instruction)))

@@ -101,6 +101,12 @@ def _trial(trial: TrialStanding) -> Iterator[str]:
     yield _labelled("", f"{_r(trial.mean)} an opportunity over {trial.opportunities}{open_pairs}")
     for cell in trial.by_regime:
         yield _labelled("", f"{cell.direction}: {cell.mean:+.3f} R over {cell.n}")
+    if trial.mix is not None:
+        mix = trial.mix
+        asked = f"{mix.differing} of {sum(mix.champion.values())} decisions differ"
+        yield _labelled(
+            "", f"{asked}: {dict(mix.champion)} -> {dict(mix.challenger)}, {mix.cost_usd:.4f} dollars"
+        )
     if trial.note:
         yield _labelled("", trial.note)
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from uuid import UUID
 
 import psycopg
+import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.runtime.founding import set_rules
@@ -140,3 +141,47 @@ async def test_a_prompt_is_crowned_and_the_words_before_come_back(stage: Stage) 
         (2, "You are bold.", False),
         (3, "You are calm.", True),
     ]
+
+
+async def test_words_go_back_past_those_that_were_rolled_back(stage: Stage) -> None:
+    words = [prompt_text(f"You are {name}.", "Say.") for name in ("calm", "bold", "kind", "loud")]
+    await stage.do(
+        "insert into agent_prompts (id, agent_name, prompt_version, prompt_template, system_message, active,"
+        " created_at) values (gen_random_uuid(), 'news', 1, 'Say.', 'You are calm.', true, now())"
+    )
+    bold = await approved(stage, "news", words[0], words[1], kind="prompt", after="-3 s")
+    assert (await apply(stage, bold)).accepted
+    kind = await approved(stage, "news", words[1], words[2], kind="prompt", after="-2 s")
+    assert (await apply(stage, kind)).accepted
+    assert (await back(stage, bold)).message.endswith("news stays as a later change has it")
+    stale = await approved(stage, "news", words[1], words[3], kind="prompt")
+    assert "the words it starts from are not in force any more" in (await apply(stage, stale)).message
+    assert (await back(stage, kind)).message.endswith("the prompt of news is version 4 now")
+    champion = "select system_message from agent_prompts where agent_name = 'news' and active"
+    assert await stage.rows(champion) == [("You are calm.",)]
+
+
+async def test_an_approval_whose_undo_is_over_is_stopped_before_the_next_step(stage: Stage) -> None:
+    due = await approved(stage, HOLD, "10", "12")
+    early = await approved(stage, "limits.heat", "0.06", "0.05", after="1 hour")
+    assert (await back(stage, due)).accepted
+    assert "its approval can be taken back instead" in (await back(stage, early)).message
+    assert await stage.rows("select status from strategy_adjustments order by parameter_name desc") == [
+        ("rolled_back",),
+        ("approved",),
+    ]
+    assert not (await apply(stage, due)).accepted
+    assert await stage.rows("select count(*) from parameter_versions") == [(1,)]
+
+
+async def test_what_was_changed_after_its_approval_does_not_take_effect(stage: Stage) -> None:
+    change = await approved(stage, HOLD, "10", "12")
+    await stage.do("update strategy_adjustments set new_value = '14'")
+    assert (await apply(stage, change)).message.endswith("it was changed after it was approved")
+    assert await in_force(stage, BOUNCE_HOLD) == 10
+
+
+async def test_versions_are_only_added(stage: Stage) -> None:
+    for statement in ("delete from parameter_versions", "update parameter_versions set reason = ''"):
+        with pytest.raises(psycopg.errors.IntegrityConstraintViolation, match="only ever added to"):
+            await stage.do(statement)
