@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 from agents.base import EVERYBODY, Abstention, Attendance
 from agents.learning import measuring, prompt_shadow, watching
 from agents.learning.claims import analyse
-from agents.learning.prompt_ideas import TRIALS, judge_prompt
+from agents.learning.prompt_ideas import TRIALS, judge_prompt, variant_of
 from agents.learning.proposals import changed_evenings, proposed, refused, stored_evidence
 from agents.learning.runs import Simulator
 from agents.learning.search import Night, examine, search
@@ -261,7 +261,10 @@ class SelfLearningLoop:
             for one in await aside(_adjustments(simulator, tonight, night, barred=sang))
         ]
         for words in told.prompts:
-            adjustments.append(await judge_prompt(memory, tonight, self._models, words))
+            judged = await judge_prompt(memory, tonight, self._models, words)
+            adjustments.append(judged)
+            if judged.evidence.mix is not None:  # it was asked: it counts among all that was ever tried
+                await memory.register_trials(tonight.session, [variant_of(judged)], now=tonight.now)
         tried = sum(len(night.tried) for night in nights)
         missing = list(nights[0].missing)
         note = f"{tried} variants over {nights[0].trades} trades, {len(adjustments)} to be written"
@@ -282,6 +285,7 @@ class SelfLearningLoop:
             if (key := (one.parameter, one.new_value)) not in seen:
                 seen.add(key)
                 await memory.store_adjustment(one, now=tonight.now)
+        await memory.store_metrics(tonight.session, now=tonight.now)  # with what the night itself asked
         asked = [one.parameter for one in told if one.refused_because is None]
         return StageDone(
             rows_in=len(told),

@@ -6,6 +6,7 @@ one whose decisions collapse.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -23,7 +24,7 @@ from agents.roles.learning import PromptIdea
 from agents.roles.news_analyst import NewsAnswer
 from agents.roles.research import ResearchAnswer
 from storage.learning_records import AdjustmentKind
-from storage.memory import Adjustment, AgentMemory, StoredQuestion
+from storage.memory import Adjustment, AgentMemory, StoredQuestion, TriedVariant
 from storage.proposal_evidence import ProposalEvidence
 from storage.records import AgentName, ThesisKind
 from storage.versions import prompt_parts, prompt_text
@@ -84,9 +85,25 @@ async def judge_prompt(
     questions = [frozen_of(one) for one in await memory.frozen_questions(idea.agent)]
     challenger = Prompt(id=None, version=champion.version + 1, system=system, instruction=template)
     told = await try_prompts(
-        models.gateway, TRIALS[idea.agent], questions, champion, challenger, most_usd=MOST_USD
+        models.gateway,
+        TRIALS[idea.agent],
+        questions,
+        champion,
+        challenger,
+        session=tonight.session,
+        most_usd=MOST_USD,
     )
     return _adjustment(tonight, idea, old, told, questions)
+
+
+def variant_of(judged: Adjustment) -> TriedVariant:
+    """Words that were tried, for the registry: by what they hash to, since it is no place for texts."""
+    old, new = (
+        hashlib.sha256(text.encode()).hexdigest()[:12] for text in (judged.old_value, judged.new_value)
+    )
+    return TriedVariant(
+        parameter=judged.parameter, family=judged.family, old_value=old, new_value=new, proposed_by="model"
+    )
 
 
 def frozen_of(stored: StoredQuestion) -> Frozen:
@@ -165,6 +182,7 @@ def _adjustment(
             sentences=tuple(sentences),
             if_ignored="The words in force stay.",
             mix=told.mix,
+            evenings=told.changed,
         ),
         expires_at=tonight.expires_at,
     )

@@ -105,8 +105,7 @@ async def _ask(
                 data=frozen_of(question).data,
                 answer=TRIALS[agent].answer,
                 idempotency_key=f"{tonight.session} {agent} {question.symbol} shadow {trial.short_id}",
-                symbol=question.symbol,
-                session=tonight.session,
+                session=tonight.session,  # and no symbol: its cost is charged to no decision
             )
         )
         spent += asked.cost_usd

@@ -118,11 +118,11 @@ async def test_a_prompt_goes_through_the_shadow_and_never_reaches_a_card(stage: 
             assert await _cards(stage) == before
             decisions = await stage.rows(
                 "select s.session, s.symbol, s.champion, s.challenger, s.cost_usd, c.prompt_id is null,"
-                " c.session from shadow_decisions s join llm_interactions c"
+                " c.session, c.symbol is null from shadow_decisions s join llm_interactions c"
                 " on c.id = s.challenger_interaction_id order by 2"
             )
             assert decisions and len(claude.asked) == asked + len(decisions)
-            assert {(row[0], row[5], row[6]) for row in decisions} == {(THIRD, True, THIRD)}
+            assert {(row[0], *row[5:]) for row in decisions} == {(THIRD, True, THIRD, True)}
             voted = "select count(*) from votes v join shadow_decisions s on s.challenger_interaction_id"
             assert await stage.rows(f"{voted} = v.interaction_id") == [(0,)]
             assert 0 < sum(row[4] for row in decisions) <= Decimal("0.10")
