@@ -10,12 +10,17 @@ import psycopg
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.commands.proposal_card import card
 from app.runtime.founding import set_rules
-from storage.learning_records import AdjustmentKind
+from storage.learning_records import AdjustmentKind, AdjustmentRoute
+from storage.memory import AgentMemory
 from storage.proposal_evidence import proposal_digest
-from storage.records import CommandReceipt, Operator, uuid7
+from storage.proposal_standing import read_standing
+from storage.proposals import approve, read_proposals, take_back
+from storage.records import CommandReceipt, Operator, Slot, uuid7
 from storage.versions import apply_change, prompt_text, roll_back
-from tests.runtime.stage import ADA, Stage
+from tests.runtime.stage import ADA, FIRST, Stage
+from tests.storage.test_proposals import change
 
 HOLD = "setups.oversold_bounce.max_hold"
 APPROVED = """
@@ -185,3 +190,29 @@ async def test_versions_are_only_added(stage: Stage) -> None:
     for statement in ("delete from parameter_versions", "update parameter_versions set reason = ''"):
         with pytest.raises(psycopg.errors.IntegrityConstraintViolation, match="only ever added to"):
             await stage.do(statement)
+
+
+async def test_what_was_approved_is_named_by_the_next_trade_after_its_undo_window(stage: Stage) -> None:
+    await stage.do("update desk set undo_s = 60, undo_risky_s = 60")
+    async with AsyncSession(stage.engine) as database, database.begin():
+        told = {"parameter": HOLD, "family": "setups.oversold_bounce", "old_value": "10", "new_value": "12"}
+        await AgentMemory(database).store_adjustment(change(**told), now=stage.clock.now())
+    with psycopg.connect(stage.conninfo, autocommit=True) as connection:
+        (row,) = read_proposals(connection, most=5)
+        receipt = approve(connection, row.id, row.digest, AdjustmentRoute.AT_ONCE, row.short_id, ADA)
+        assert receipt.accepted, receipt.message
+        await stage.play(FIRST, Slot.SETTLE)
+        assert await in_force(stage, BOUNCE_HOLD) == 10  # it may still be taken back
+        await stage.do("update strategy_adjustments set effective_at = now() - interval '1 s'")
+        await stage.play(FIRST, Slot.REGIME, Slot.SCREEN, Slot.DELIBERATE)
+        named = "select distinct parameters_version from approvals where created_session = %s"
+        assert await stage.rows(named, FIRST) == [(2,)]
+        standing = read_standing(connection, row.id)
+        assert standing.first_trade is not None and standing.first_trade.parameters_version == 2
+        assert "first named by" in "\n".join(card(row, standing))
+
+        receipt = take_back(connection, row.id, "it lost", ADA)
+        assert receipt.message.endswith(f"{HOLD} is 10 again, version 3")
+        standing = read_standing(connection, row.id)
+    assert [said.verb for said in standing.verdicts] == ["at_once", "rolled_back"]
+    assert standing.rolled_back_because == "it lost"
