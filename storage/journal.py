@@ -9,8 +9,8 @@ from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage.events import Topic, notify
-from storage.learning_records import AdjustmentKind, AdjustmentStatus, VersionSource
-from storage.models import DeskRow, ParameterVersion, Run, StrategyAdjustment
+from storage.learning_records import AdjustmentKind, AdjustmentStatus, ExperimentState, VersionSource
+from storage.models import DeskRow, Experiment, ParameterVersion, Run, StrategyAdjustment
 from storage.models.base import Json
 from storage.records import DeskState, RunState, Slot
 from storage.versions import LOCK
@@ -89,6 +89,15 @@ class Journal:
             )
         )
         await self._session.flush()
+        applied = select(StrategyAdjustment.id).where(
+            StrategyAdjustment.status == AdjustmentStatus.APPLIED,
+            StrategyAdjustment.kind == AdjustmentKind.PARAMETER,
+        )
+        await self._session.execute(
+            update(Experiment)
+            .where(Experiment.adjustment_id.in_(applied), Experiment.state == ExperimentState.RUNNING)
+            .values(state=ExperimentState.ROLLED_BACK)
+        )
         await self._session.execute(
             update(StrategyAdjustment)
             .where(

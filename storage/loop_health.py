@@ -115,7 +115,10 @@ _COUNTS = """
       from positions where state = 'open'
 """
 _SHADOW = """
-    select a.short_id, a.parameter_name, a.old_value, a.new_value, a.status, e.state, e.started, e.e_up,
+    select a.short_id, a.parameter_name,
+           case a.kind when 'prompt' then 'the words before' else a.old_value end as old_value,
+           case a.kind when 'prompt' then 'other words' else a.new_value end as new_value, a.status,
+           e.state, e.started, e.e_up,
            e.e_down, e.opportunities, e.mean, e.note
       from experiments e join strategy_adjustments a on a.id = e.adjustment_id
      order by e.started desc, a.short_id

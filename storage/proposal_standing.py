@@ -6,9 +6,11 @@ in storage/proposal_evidence.py.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -83,11 +85,21 @@ class RegimePairs:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ShadowMix:
+    """What a prompt on trial decided beside the one in force, by decision, and what asking it has cost."""
+
+    champion: Mapping[str, int]
+    challenger: Mapping[str, int]
+    differing: int  # questions on which they took other sides
+    cost_usd: Decimal
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrialStanding:
     """The trial of a change: E+ and E- after its last week, against 40 and 5; figures in R an opportunity.
 
     `scale` is B, frozen before the first week, `block_weeks` how many weeks make one bet. `open_pairs` are
-    opportunities whose result is still to come, `by_regime` those that have one.
+    opportunities whose result is still to come, `by_regime` those that have one. `mix` is of a prompt only.
     """
 
     state: ExperimentState
@@ -104,6 +116,7 @@ class TrialStanding:
     weeks: tuple[TrialWeek, ...]
     open_pairs: int
     by_regime: tuple[RegimePairs, ...]
+    mix: ShadowMix | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,6 +204,14 @@ class _Trial:
     open_pairs: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Decisions:
+    champion: str
+    challenger: str
+    n: int
+    cost_usd: Decimal
+
+
 def _trial(connection: Connection, proposal_id: UUID) -> TrialStanding | None:
     found = fetch_one(connection, _Trial, _TRIAL, [proposal_id])
     if found is None:
@@ -205,7 +226,28 @@ def _trial(connection: Connection, proposal_id: UUID) -> TrialStanding | None:
         )
         for week in found.weeks
     )
-    return TrialStanding(**values, by_regime=fetch_all(connection, RegimePairs, _BY_REGIME, [found.id]))
+    return TrialStanding(
+        **values,
+        by_regime=fetch_all(connection, RegimePairs, _BY_REGIME, [found.id]),
+        mix=_mix(connection, found.id),
+    )
+
+
+def _mix(connection: Connection, experiment: UUID) -> ShadowMix | None:
+    rows = fetch_all(connection, _Decisions, _DECISIONS, [experiment])
+    if not rows:
+        return None
+    champion: Counter[str] = Counter()
+    challenger: Counter[str] = Counter()
+    for row in rows:
+        champion[row.champion] += row.n
+        challenger[row.challenger] += row.n
+    return ShadowMix(
+        champion=champion,
+        challenger=challenger,
+        differing=sum(row.n for row in rows if row.champion != row.challenger),
+        cost_usd=sum((row.cost_usd for row in rows), Decimal(0)),
+    )
 
 
 _ROW = """
@@ -228,6 +270,10 @@ _BY_REGIME = """
     select direction, count(*) as n, avg(challenger_r - champion_r) as mean
       from shadow_pairs where experiment_id = %s and resolved is not null
      group by direction order by direction
+"""
+_DECISIONS = """
+    select champion, challenger, count(*) as n, sum(cost_usd) as cost_usd
+      from shadow_decisions where experiment_id = %s group by 1, 2 order by 1, 2
 """
 _FIRST_TRADE = """
     select short_id, created_session as session, parameters_version

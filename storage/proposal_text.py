@@ -140,6 +140,10 @@ def _trial(trial: TrialStanding) -> Iterator[Told]:
     yield Told(f"{_r(trial.mean)} an opportunity over {trial.opportunities}{open_pairs}")
     for cell in trial.by_regime:
         yield Told(f"{cell.direction}: {cell.mean:+.3f} R over {cell.n}")
+    if trial.mix is not None:
+        mix = trial.mix
+        asked = f"{mix.differing} of {sum(mix.champion.values())} decisions differ"
+        yield Told(f"{asked}: {dict(mix.champion)} -> {dict(mix.challenger)}, {mix.cost_usd:.4f} dollars")
     if trial.note:
         yield Told(trial.note)
 

@@ -15,11 +15,11 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from agents.base import EVERYBODY, Abstention, Attendance
-from agents.learning import measuring, watching
+from agents.learning import measuring, prompt_shadow, watching
 from agents.learning.claims import analyse
 from agents.learning.evidence import Evidence
 from agents.learning.filters import fact_of
-from agents.learning.prompt_ideas import COMPARABLE, judge_prompt
+from agents.learning.prompt_ideas import TRIALS, judge_prompt, variant_of
 from agents.learning.proposals import changed_evenings, proposed, refused, stored_evidence
 from agents.learning.runs import Simulator
 from agents.learning.search import Night, examine, search
@@ -124,7 +124,10 @@ class SelfLearningLoop:
 
     async def _measure(self, memory: AgentMemory, tonight: Tonight, done: Done) -> StageDone:
         # What takes minutes comes first; then the changes are held, for as long as it takes to write.
-        looks = await watching.look(memory, tonight, self._source)
+        looks = [
+            *await watching.look(memory, tonight, self._source),
+            *await prompt_shadow.look(memory, tonight, self._source, self._models),
+        ]
         outcomes = await measuring.calibrate(memory, tonight)
         trades = await memory.trades_known(before=tonight.now)
         await memory.hold_changes()
@@ -149,7 +152,8 @@ class SelfLearningLoop:
     async def _analyse(self, memory: AgentMemory, tonight: Tonight, done: Done) -> StageDone:
         trades = [fact_of(trade) for trade in await memory.trades_known(before=tonight.now)]
         claims = analyse(trades, as_of=tonight.session)
-        await memory.store_claims(
+        await memory.forget_claims(tonight.session)
+        fresh = await memory.store_claims(
             [
                 StoredClaim(
                     id=uuid7(),
@@ -162,6 +166,7 @@ class SelfLearningLoop:
                 )
                 for one in claims
             ],
+            session=tonight.session,
             now=tonight.now,
         )
         kinds = [
@@ -176,7 +181,7 @@ class SelfLearningLoop:
         return StageDone(
             rows_in=len(trades),
             rows_out=len(claims),
-            note=f"{len(claims)} claims from {len(trades)} trades",
+            note=f"{len(claims)} claims from {len(trades)} trades, {fresh} of them new",
             result={"kinds": kinds},
         )
 
@@ -224,7 +229,7 @@ class SelfLearningLoop:
         if self._models is None:
             return ()
         found = []
-        for agent in COMPARABLE:
+        for agent in TRIALS:
             champion = await self._models.prompts.champion(agent)
             if champion is not None:
                 found.append((agent, prompt_text(champion.system, champion.instruction)))
@@ -258,15 +263,18 @@ class SelfLearningLoop:
             for one in await aside(_adjustments(simulator, tonight, night, barred=sang))
         ]
         for words in told.prompts:
-            adjustments.append(await judge_prompt(memory, tonight, self._models, words))
+            judged = await judge_prompt(memory, tonight, self._models, words)
+            adjustments.append(judged)
+            if judged.evidence.mix is not None:  # it was asked: it counts among all that was ever tried
+                await memory.register_trials(tonight.session, [variant_of(judged)], now=tonight.now)
         tried = sum(len(night.tried) for night in nights)
         missing = list(nights[0].missing)
         note = f"{tried} variants over {nights[0].trades} trades, {len(adjustments)} to be written"
-        judged = [_judged(one) for night in nights for one in night.evidence]
+        gains = [_judged(one) for night in nights for one in night.evidence]
         return StageDone(
             rows_in=nights[0].trades,
             rows_out=tried,
-            note="; ".join([note, *judged, *missing, *(["the canary sang"] if sang else [])]),
+            note="; ".join([note, *gains, *missing, *(["the canary sang"] if sang else [])]),
             result={
                 "adjustments": _ADJUSTMENTS.dump_python(tuple(adjustments), mode="json"),
                 "missing": missing,
@@ -280,6 +288,7 @@ class SelfLearningLoop:
             if (key := (one.parameter, one.new_value)) not in seen:
                 seen.add(key)
                 await memory.store_adjustment(one, now=tonight.now)
+        await memory.store_metrics(tonight.session, now=tonight.now)  # with what the night itself asked
         asked = [one.parameter for one in told if one.refused_because is None]
         return StageDone(
             rows_in=len(told),

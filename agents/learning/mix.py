@@ -40,10 +40,13 @@ def exact_p_value(before: Mapping[str, int], after: Mapping[str, int]) -> float:
     return min(1.0, sum(exp(ways - total) for ways in _tables(columns, drawn) if ways <= limit))
 
 
-def judge_mix(before: Mapping[str, int], after: Mapping[str, int], *, holds: Collection[str]) -> MixVerdict:
+def judge_mix(
+    before: Mapping[str, int], after: Mapping[str, int], *, holds: Collection[str], alpha: float = ALPHA
+) -> MixVerdict:
     """Refuse a challenger that takes to holding: a mix that differs, with a larger share of `holds`.
 
-    ValueError unless both answered the same number of questions.
+    `alpha` is how often chance may do that; whoever looks more than once divides it. ValueError unless both
+    answered the same number of questions.
     """
     n = sum(before.values())
     if n != sum(after.values()):
@@ -52,7 +55,7 @@ def judge_mix(before: Mapping[str, int], after: Mapping[str, int], *, holds: Col
     if n < LEAST_QUESTIONS:
         return MixVerdict(p_value=p_value, reason=f"{n} frozen questions, {LEAST_QUESTIONS} are needed")
     held, holding = (sum(mix.get(kind, 0) for kind in holds) / n for mix in (before, after))
-    if p_value <= ALPHA and holding > held:
+    if p_value <= alpha and holding > held:
         return MixVerdict(
             p_value=p_value,
             reason=f"its decisions collapse: {holding:.0%} hold where {held:.0%} did (exact p {p_value:.2g})",

@@ -18,7 +18,7 @@ from agents.learning.mix import MixVerdict, judge_mix
 from agents.llm.answers import AnswerModel
 from agents.llm.outcome import NoAnswer
 from agents.llm.questions import DataBlock, Prompt, Question
-from storage.proposal_evidence import DecisionMix
+from storage.proposal_evidence import ChangedDecision, DecisionMix
 from storage.records import AgentName
 
 T = TypeVar("T", bound=AnswerModel)
@@ -46,10 +46,14 @@ class Trial(Generic[T]):
 
 @dataclass(frozen=True, kw_only=True)
 class PromptTrialResult:
-    """The mixes and the verdict; `mix` is None where it was not asked to the end, and the reason says why."""
+    """The mixes and the verdict; `mix` is None where it was not asked to the end, and the reason says why.
+
+    `changed` are the questions on which the two took other sides, oldest first.
+    """
 
     mix: DecisionMix | None
     verdict: MixVerdict
+    changed: tuple[ChangedDecision, ...] = ()
 
 
 def expected_cost(questions: Sequence[Frozen]) -> Decimal:
@@ -64,18 +68,20 @@ async def try_prompts(
     champion: Prompt,
     challenger: Prompt,
     *,
+    session: date,
     most_usd: Decimal,
 ) -> PromptTrialResult:
     """Ask both versions every question, where that is expected to cost no more than `most_usd`.
 
-    Every call passes the desk's budget as well; an answer that does not come ends the trial.
+    Every call passes the desk's budget as well; an answer that does not come ends the trial. The cost is that
+    of the night of `session`, and charged to no decision.
     """
     cost = expected_cost(questions)
     if cost > most_usd:
         return _stopped(f"asking would cost {cost:.4f} dollars, {most_usd:.4f} are allowed")
-    mixes, spent = [], Decimal(0)
+    sides, spent = [], Decimal(0)
     for prompt in (champion, challenger):
-        counted: Counter[str] = Counter()
+        decisions: list[str] = []
         for number, question in enumerate(questions):
             asked = await gateway.ask(
                 Question(
@@ -84,21 +90,26 @@ async def try_prompts(
                     data=question.data,
                     answer=trial.answer,
                     idempotency_key=f"frozen {number} {trial.agent} {prompt.version}",
-                    symbol=question.symbol,
-                    session=question.session,
+                    session=session,
                 )
             )
             spent += asked.cost_usd
             if isinstance(asked, NoAnswer):
                 return _stopped(f"version {prompt.version} got no answer: {asked.why}")
-            counted[trial.decision(asked.value)] += 1
-        mixes.append(counted)
-    verdict = judge_mix(mixes[0], mixes[1], holds=trial.holds)
+            decisions.append(trial.decision(asked.value))
+        sides.append(decisions)
+    before, after = Counter(sides[0]), Counter(sides[1])
+    verdict = judge_mix(before, after, holds=trial.holds)
     return PromptTrialResult(
         mix=DecisionMix(
-            before=dict(mixes[0]), after=dict(mixes[1]), p_value=verdict.p_value, cost_usd=f"{spent:.6f}"
+            before=dict(before), after=dict(after), p_value=verdict.p_value, cost_usd=f"{spent:.6f}"
         ),
         verdict=verdict,
+        changed=tuple(
+            ChangedDecision(session=question.session, symbol=question.symbol or "", before=old, after=new)
+            for question, old, new in zip(questions, *sides, strict=True)
+            if old != new
+        ),
     )
 
 

@@ -22,6 +22,7 @@ from agents.trading.policy import RegimePolicy
 from agents.trading.screener import ScreenRules
 from agents.trading.setups import Setups
 
+MOST_DIGITS = 12  # before the point, and after it
 MOST_STEPS = 4  # that one proposal may move a parameter by
 
 RSI, ATR, R, SESSIONS = "RSI(14)", "ATR(14)", "R", "sessions"
@@ -229,8 +230,9 @@ def why_not(change: ParameterChange, rules: DeskRules) -> str | None:
         return f"{plain(in_force)} is in force already"
     if not row.holds(change.new):
         return f"{plain(change.new)} lies outside {row.bounds}"
-    if (change.new - change.old) % row.step:
-        return f"it moves by {plain(change.new - change.old)}, no whole steps of {plain(row.step)} {row.unit}"
+    if not _is_written_out(change.new) or (change.new - change.old) % row.step:
+        moved = f"it moves from {plain(change.old)} to {plain(change.new)}"
+        return f"{moved}, no whole steps of {plain(row.step)} {row.unit}"
     if abs(change.new - change.old) > MOST_STEPS * row.step:
         return f"it moves by more than {MOST_STEPS} steps of {plain(row.step)} {row.unit}"
     if row.sense is Sense.ONLY_DOWN and change.new > change.old:
@@ -340,5 +342,16 @@ def _decimal(value: object) -> Decimal:
 
 
 def plain(value: Decimal) -> str:
-    """A value as it is written everywhere: no exponent, no trailing zeros."""
-    return f"{value.normalize():f}" if value else "0"
+    """A value as it is written everywhere: no exponent, no trailing zeros; one beyond all bounds as it is.
+
+    Written out, 1e999999999 would fill the memory.
+    """
+    if not value:
+        return "0"
+    return f"{value.normalize():f}" if _is_written_out(value) else str(value)
+
+
+def _is_written_out(value: Decimal) -> bool:
+    """Whether a value has so few digits that arithmetic on it is exact."""
+    exponent = value.as_tuple().exponent
+    return isinstance(exponent, int) and exponent >= -MOST_DIGITS and value.adjusted() <= MOST_DIGITS

@@ -34,6 +34,11 @@ def upgrade() -> None:
     op.drop_constraint(ONCE, ADJUSTMENTS)
     op.create_index(ONCE, ADJUSTMENTS, ["session", "parameter_name", sa.text("md5(new_value)")], unique=True)
     op.add_column("claims", sa.Column("superseded", sa.Date(), nullable=True))
+    # Every night wrote its claims anew: of one filter the last stands.
+    op.execute(
+        "update claims c set superseded = (select min(made) from claims later"
+        " where later.filter = c.filter and later.made > c.made)"
+    )
     op.execute(GROWS)
     op.execute(
         "create trigger parameter_versions_grow before update or delete on parameter_versions"

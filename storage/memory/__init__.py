@@ -7,6 +7,7 @@ from storage.memory.adjustments import (
     Span,
 )
 from storage.memory.arguments import ArgumentMemory, ResolvedArgument, VoteCast
+from storage.memory.claims import ClaimMemory, StoredClaim
 from storage.memory.experiments import (
     AppliedChange,
     ChangeOnTrial,
@@ -24,7 +25,6 @@ from storage.memory.nights import (
     NightMemory,
     OutcomeCounts,
     StageDone,
-    StoredClaim,
     TriedVariant,
 )
 from storage.memory.patterns import CandidateWanted, PastCandidate, PastTrade, PatternMemory, StoredTrade
@@ -81,6 +81,7 @@ class AgentMemory(
     InteractionMemory,
     AdjustmentMemory,
     NightMemory,
+    ClaimMemory,
     ExperimentMemory,
     FrozenMemory,
 ):

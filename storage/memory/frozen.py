@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from uuid import UUID
 
 from sqlalchemy import select
 
@@ -17,12 +18,14 @@ from storage.records import AgentName
 
 @dataclass(frozen=True, kw_only=True)
 class StoredQuestion:
-    """A question as it was sent, the stance it led to, and the dollars it cost."""
+    """A question as it was sent, the model and the text that answered it, and the dollars it cost."""
 
+    interaction_id: UUID
     session: date
     symbol: str | None
     context: Json
-    decision: str
+    answer: str
+    model: str
     cost_usd: Decimal
 
 
@@ -63,19 +66,41 @@ class FrozenMemory(Part):
 
     async def frozen_questions(self, agent: AgentName) -> Sequence[StoredQuestion]:
         """The frozen questions of a role, oldest first."""
-        rows = await self._session.execute(
-            select(FrozenQuestion, LlmInteraction.input_context, LlmInteraction.cost_usd)
-            .join(LlmInteraction, LlmInteraction.id == FrozenQuestion.interaction_id)
+        rows = await self._session.scalars(
+            select(LlmInteraction)
+            .join(FrozenQuestion, FrozenQuestion.interaction_id == LlmInteraction.id)
             .where(FrozenQuestion.agent_name == agent)
             .order_by(FrozenQuestion.session, FrozenQuestion.symbol)
         )
-        return [
-            StoredQuestion(
-                session=row.session,
-                symbol=row.symbol,
-                context=context,
-                decision=row.decision,
-                cost_usd=cost,
+        return [_stored(row) for row in rows]
+
+    async def answered_on(
+        self, agent: AgentName, session: date, *, prompt: UUID | None
+    ) -> Sequence[StoredQuestion]:
+        """What a role was asked with a prompt on an evening and voted by, by symbol."""
+        rows = await self._session.scalars(
+            select(LlmInteraction)
+            .join(Vote, Vote.interaction_id == LlmInteraction.id)
+            .where(
+                LlmInteraction.agent_name == agent,
+                LlmInteraction.session == session,
+                LlmInteraction.success.is_(True),
+                LlmInteraction.prompt_id == prompt,
             )
-            for row, context, cost in rows
-        ]
+            .order_by(LlmInteraction.symbol, LlmInteraction.id)
+        )
+        return [_stored(row) for row in rows]
+
+
+def _stored(row: LlmInteraction) -> StoredQuestion:
+    assert row.session is not None  # only what is about a session leads to a vote
+    answer = row.output_result or {}
+    return StoredQuestion(
+        interaction_id=row.id,
+        session=row.session,
+        symbol=row.symbol,
+        context=row.input_context,
+        answer=str(answer.get("text", "")),
+        model=row.model,
+        cost_usd=row.cost_usd,
+    )

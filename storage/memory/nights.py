@@ -1,21 +1,17 @@
-"""The nights of the learning loop: stages that are done, variants that were tried, claims, alarms."""
+"""The nights of the learning loop: stages that are done, variants that were tried, alarms."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from uuid import UUID
 
 from sqlalchemy import func, select
-from sqlalchemy.dialects.postgresql import insert
 
 from storage.learning_records import AdjustmentStatus, LoopStage
 from storage.memory.part import Part
 from storage.models import (
-    ClaimLink,
-    ClaimRow,
     Deliberation,
     LlmInteraction,
     LoopStageRow,
@@ -62,19 +58,6 @@ class TriedVariant:
     old_value: str
     new_value: str
     proposed_by: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class StoredClaim:
-    """A claim as it is kept: filter and statistics as JSON of the records that agents/learning defines."""
-
-    id: UUID
-    filter: Json
-    trade_ids: tuple[UUID, ...]
-    statistics: Json
-    sentence: str
-    made: date
-    expires: date
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,48 +169,6 @@ class NightMemory(Part):
         count = await self._session.scalar(select(func.count()).select_from(Deliberation))
         cost = await self._session.scalar(select(func.sum(LlmInteraction.cost_usd)))
         return count or 0, cost or Decimal(0)
-
-    async def store_claims(self, claims: Sequence[StoredClaim], *, now: datetime) -> None:
-        self._session.add_all(
-            ClaimRow(
-                id=one.id,
-                filter=one.filter,
-                trade_ids=list(one.trade_ids),
-                statistics=one.statistics,
-                sentence=one.sentence,
-                made=one.made,
-                expires=one.expires,
-                created_at=now,
-            )
-            for one in claims
-        )
-
-    async def claims_on(self, session: date) -> Sequence[StoredClaim]:
-        """What the desk believes on a session: the claims of its last night of analysis, while they hold."""
-        last = select(func.max(ClaimRow.made)).where(ClaimRow.made < session).scalar_subquery()
-        rows = await self._session.scalars(
-            select(ClaimRow)
-            .where(ClaimRow.made == last, ClaimRow.expires > session)
-            .order_by(ClaimRow.sentence)
-        )
-        return [
-            StoredClaim(
-                id=row.id,
-                filter=row.filter,
-                trade_ids=tuple(row.trade_ids),
-                statistics=row.statistics,
-                sentence=row.sentence,
-                made=row.made,
-                expires=row.expires,
-            )
-            for row in rows
-        ]
-
-    async def link_claims(self, links: Iterable[tuple[UUID, UUID]]) -> None:
-        """Keep which claim spoke of which deliberation, as pairs of their ids."""
-        values = [{"claim_id": claim, "deliberation_id": argued} for claim, argued in links]
-        if values:
-            await self._session.execute(insert(ClaimLink).on_conflict_do_nothing(), values)
 
     async def alarm(self, text: str, *, at: datetime) -> None:
         """Tell the operator; `at` is the wall's clock."""

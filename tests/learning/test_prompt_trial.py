@@ -18,9 +18,10 @@ from agents.learning.mix import exact_p_value, judge_mix
 from agents.learning.prompt_trial import Frozen, Trial, expected_cost, try_prompts
 from agents.llm.questions import DataBlock, Prompt
 from storage.records import AgentName
-from tests.llm.desk import View, asking, news
+from tests.llm.desk import View, asking, news, rows
 from tests.standins.claude import ClaudeStandIn
 
+NIGHT = date(2026, 11, 27)
 SIDES = ("bullish", "bearish", "neutral")
 CHAMPION = Prompt(id=None, version=1, system="You read news for a trading desk.", instruction="Weigh it.")
 HOLDING = Prompt(id=None, version=2, system="When in doubt: hold.", instruction="Weigh it.")
@@ -67,13 +68,21 @@ async def test_a_prompt_that_collapses_to_hold_is_stopped_and_one_that_decides_a
         async with asking(database, claude.url) as desk:
             questions = frozen(24)
             most = expected_cost(questions)
-            stopped = await try_prompts(desk.gateway, VIEWS, questions, CHAMPION, HOLDING, most_usd=most)
-            passed = await try_prompts(desk.gateway, VIEWS, questions, CHAMPION, ALIKE, most_usd=most)
+            stopped = await try_prompts(
+                desk.gateway, VIEWS, questions, CHAMPION, HOLDING, session=NIGHT, most_usd=most
+            )
+            passed = await try_prompts(
+                desk.gateway, VIEWS, questions, CHAMPION, ALIKE, session=NIGHT, most_usd=most
+            )
     assert stopped.mix is not None and stopped.mix.after == {"neutral": 24}
     assert stopped.mix.before["neutral"] == 8
     assert stopped.verdict.refused
     assert stopped.verdict.reason.startswith("its decisions collapse: 100% hold where 33% did")
     assert Decimal(stopped.mix.cost_usd) > 0
+    assert len(stopped.changed) == 16 and {one.after for one in stopped.changed} == {"neutral"}
+    assert {(one.session, one.symbol) for one in stopped.changed} == {(date(2026, 11, 2), "KO")}
+    charged = {(call["session"], call["symbol"]) for call in rows(database)}
+    assert charged == {(NIGHT, None)}  # no decision of the past becomes dearer by it
     assert passed.mix is not None and not passed.verdict.refused
 
 
@@ -81,7 +90,9 @@ async def test_nobody_is_asked_beyond_what_may_be_spent(database: str) -> None:
     with HoldsWhenTold() as claude:
         async with asking(database, claude.url) as desk:
             questions = frozen(24, cost="0.10")
-            told = await try_prompts(desk.gateway, VIEWS, questions, CHAMPION, HOLDING, most_usd=Decimal("1"))
+            told = await try_prompts(
+                desk.gateway, VIEWS, questions, CHAMPION, HOLDING, session=NIGHT, most_usd=Decimal("1")
+            )
         assert claude.asked == []
     assert told.mix is None
     assert told.verdict.reason == "asking would cost 4.8000 dollars, 1.0000 are allowed"

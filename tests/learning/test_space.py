@@ -131,3 +131,10 @@ def test_a_night_sifts_duplicates_contradictions_families_and_what_was_rejected(
 
 def test_a_change_reads_as_it_is_said() -> None:
     assert str(change("setups.momentum.stop_atr", "2.75")) == "setups.momentum.stop_atr 2.5 -> 2.75"
+
+
+@pytest.mark.parametrize("new", ["1e999999999", "-1e999999999", "1e-999999999", "0.0600000000000000001"])
+def test_a_number_beyond_all_digits_is_refused_in_few_words(new: str) -> None:
+    for name in ("limits.heat", "setups.oversold_bounce.entry_band_atr"):
+        (refused,) = sift([change(name, new)], RULES)[1]
+        assert refused.reason and len(refused.reason) < 200

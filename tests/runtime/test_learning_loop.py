@@ -147,6 +147,44 @@ async def test_a_badly_set_parameter_is_proposed_once_however_often_the_night_is
     assert "has a change on its way" in (await loop_of(stage, evidence).night(later)).summary
 
 
+async def pairs_of_weeks(stage: Stage, ends: list[date], gain: float) -> None:
+    """Three opportunities a week, each with this gain, since a trial began."""
+    await stage.do("update experiments set started = %s, scale = 0.65", ends[0])
+    for week, day in enumerate(ends):
+        for number in range(3):
+            await stage.do(
+                "insert into shadow_pairs (id, experiment_id, session, symbol, direction, champion_r,"
+                " challenger_r, resolved) select gen_random_uuid(), id, %s, %s, 'BULL', 0.1, %s, %s"
+                " from experiments",
+                day,
+                f"W{week}{number}",
+                0.1 + gain,
+                day,
+            )
+
+
+async def test_what_came_into_force_without_the_shadow_is_taken_back_by_itself(stage: Stage) -> None:
+    quiet = world(1, pull=0.0, stocks=1, length=420)
+    loop = loop_of(stage, HistoryEvidence(quiet, quiet.days[WARM_UP]))
+    await approved(stage, HOLD, "10", "12")
+    assert "in force as version 2" in (await take_effect(stage.engine))[0]
+    ends = week_ends(quiet)[-5:]
+    await stage.do("update strategy_adjustments set applied_session = %s", ends[0])
+    await loop.night(await tonight(stage, ends[0]))
+    assert await stage.rows("select champion_version, state from experiments") == [(1, "running")]
+    await pairs_of_weeks(stage, ends[1:], -0.8)
+    await loop.night(await tonight(stage, ends[-1]))
+    ended = (
+        "select status, rolled_back_by, rolled_back_because like 'E- %%in force' from strategy_adjustments"
+    )
+    assert await stage.rows(ended) == [("rolled_back", "the learning loop", True)]
+    assert await stage.rows("select state from experiments") == [("rolled_back",)]
+    newest = "select version, parameters #> '{setups,oversold_bounce,max_hold}' from parameter_versions"
+    assert await stage.rows(f"{newest} order by version desc limit 1") == [(3, 10)]
+    alarms = await stage.rows("select text from operations where kind = 'loop'")
+    assert len(alarms) == 1 and alarms[0][0].endswith("rolled back")
+
+
 @pytest.mark.parametrize(
     ("gain", "weeks", "status"),
     [(0.8, 9, "promotable"), (-0.8, 4, "rolled_back"), (0.0, 26, "expired"), (0.8, 4, "shadow")],
@@ -159,18 +197,7 @@ async def test_the_shadow_is_won_lost_or_runs_out(stage: Stage, gain: float, wee
     ends = week_ends(quiet)[-weeks - 1 :]
     await loop.night(await tonight(stage, ends[0]))
     assert await stage.rows("select e_up, scale > 0, started from experiments") == [(1.0, True, ends[0])]
-    await stage.do("update experiments set started = %s, scale = 0.65", ends[1])
-    for week, day in enumerate(ends[1:]):
-        for number in range(3):
-            await stage.do(
-                "insert into shadow_pairs (id, experiment_id, session, symbol, direction, champion_r,"
-                " challenger_r, resolved) select gen_random_uuid(), id, %s, %s, 'BULL', 0.1, %s, %s"
-                " from experiments",
-                day,
-                f"W{week}{number}",
-                0.1 + gain,
-                day,
-            )
+    await pairs_of_weeks(stage, ends[1:], gain)
     await loop.night(await tonight(stage, ends[-1]))
     assert await stage.rows("select status from strategy_adjustments") == [(status,)]
     state = "running" if status == "shadow" else status

@@ -23,7 +23,7 @@ READERS = {
     "call_reservations": "storage/quota.py",
     "cash_events": "storage/ledger.py",
     "claim_links": "storage/loop_health.py",
-    "claims": "storage/memory/nights.py",
+    "claims": "storage/memory/claims.py",
     "corporate_actions": "storage/ledger.py",
     "change_verdicts": "storage/audit.py",
     "deliberations": "storage/snapshot_book.py",

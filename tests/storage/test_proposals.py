@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from threading import Barrier
 
 import psycopg
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 
 from agents.market.calendar import NEW_YORK, next_session
 from storage.learning_records import AdjustmentKind, AdjustmentRoute, AdjustmentStatus
+from storage.matters import read_matters
 from storage.memory import Adjustment, AgentMemory
 from storage.proposal_evidence import ProposalEvidence, proposal_digest
 from storage.proposals import (
@@ -156,6 +158,31 @@ async def test_a_rejection_needs_a_reason_and_a_deferral_a_day_ahead(desk: str) 
         assert reject(connection, row.id, row.digest, "too few trades", ADA).accepted
         found = read_proposal(connection, row.short_id.lower())
     assert found is not None and found.decision_reason == "too few trades"
+
+
+async def test_a_prompt_is_told_in_few_words_and_what_is_deferred_is_not_told(desk: str) -> None:
+    words = [" ".join(sha256(f"{side}{n}".encode()).hexdigest() for n in range(120)) for side in "ab"]
+    async with build.transaction(desk) as session:
+        texts = {"old_value": f"{words[0]}\n---\nSay.", "new_value": f"{words[1]}\n---\nSay."}
+        prompt = change(parameter="news", family="prompt news", kind=AdjustmentKind.PROMPT, **texts)
+        await AgentMemory(session).store_adjustment(
+            prompt, now=CLOSE
+        )  # 7,800 characters that do not compress
+    with psycopg.connect(desk, autocommit=True) as connection:
+        told = sorted(found.text for found in read_matters(connection) if found.kind == "proposal")
+        assert [text.split(" (")[0] for text in told] == [
+            "another prompt for news",
+            "setups.momentum.rsi_min 50 -> 52",
+        ]
+        parameter = next(row for row in read_proposals(connection, most=5) if row.name != "news")
+        until = datetime.now(UTC) + timedelta(days=2)
+        assert defer(connection, parameter.id, parameter.digest, until, ADA).accepted
+        (left,) = [found.text for found in read_matters(connection) if found.kind == "proposal"]
+        assert left.startswith("another prompt")
+        row = next(row for row in read_proposals(connection, most=5) if row.name == "news")
+        assert approve(connection, row.id, row.digest, SHADOW, "", ADA).message == (
+            "the words of news that it starts from are not in force any more"
+        )
 
 
 async def test_evidence_that_cannot_be_read_is_not_decided_even_with_its_digest(desk: str) -> None:
