@@ -391,7 +391,7 @@ def db_tables(desk: DeskOption = None, as_json: JsonOption = False) -> None:
 @one_line
 def db_check() -> None:
     """Prove on a scratch database that the migrations give the models' schema, up, down and up again."""
-    from app.commands.desks import check_schema
+    from app.commands.schema import check_schema
 
     check_schema()
 

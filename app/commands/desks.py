@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
-from uuid import uuid4
 
 import psycopg
 import typer
@@ -149,39 +148,6 @@ def upgrade_desk(desk: str | None) -> None:
     server.create_desk(name)
     schema.upgrade(_conninfo(server, name))
     typer.echo(f"{name}: schema {schema.current_revision(_conninfo(server, name))}")
-
-
-def check_schema() -> None:
-    """Up, compare with the models, down, up, compare again; on a database of its own, removed afterwards."""
-    # alembic and SQLAlchemy cost most of a second, which no other command here should pay.
-    from alembic import command
-    from alembic.util import CommandError
-    from sqlalchemy import create_engine
-    from sqlalchemy.pool import NullPool
-
-    server = _server()
-    scratch = f"schema-check-{uuid4().hex[:12]}"
-    server.create_desk(scratch)
-    conninfo = _conninfo(server, scratch)
-    engine = create_engine(
-        "postgresql+psycopg://", creator=lambda: psycopg.connect(conninfo), poolclass=NullPool
-    )
-    configuration = schema.alembic_config()
-    try:
-        for action, target in (("upgrade", "head"), ("downgrade", "base"), ("upgrade", "head")):
-            with engine.connect() as connection:
-                configuration.attributes["connection"] = connection
-                getattr(command, action)(configuration, target)
-                if action == "upgrade":
-                    command.check(configuration)
-    except CommandError as drift:
-        raise OperatorError(
-            f"the migrations do not give the models' schema: {drift}", "write the missing migration"
-        ) from drift
-    finally:
-        engine.dispose()
-        server.drop_desk(scratch)
-    typer.echo("schema: migrations and models agree, up, down and up again")
 
 
 def _check_revision(desk: str, current: str | None) -> None:
