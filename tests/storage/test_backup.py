@@ -22,6 +22,7 @@ from app.runtime.backups import NightlyBackup
 from storage import backup, schema
 from storage.audit import verify
 from storage.backup import BackupSettings, back_up, backups_in, forget_old, read_manifest, restore
+from storage.embedded import EmbeddedServer
 from storage.errors import OperatorError
 from storage.retention import RetentionSettings
 from storage.server import EmbeddedDatabases
@@ -32,46 +33,52 @@ OLD_NEWS = " (gen_random_uuid(), 'd', '2026-01-05', 'wire', 'Up', 'It rose.', nu
 NOW = datetime(2026, 3, 2, 6, 30, tzinfo=UTC)
 
 
+@pytest.fixture(scope="session")
+def bare(embedded: EmbeddedServer) -> EmbeddedDatabases:
+    """Without a template: what is brought back comes into an empty database."""
+    return EmbeddedDatabases(embedded)
+
+
 @pytest.fixture
-def desk(databases: EmbeddedDatabases, template: str) -> Iterator[str]:
+def desk(bare: EmbeddedDatabases, template: str) -> Iterator[str]:
     """A desk with some rows, by its name."""
     name = f"b{uuid4().hex[:10]}"
-    with psycopg.connect(databases.conninfo(), autocommit=True) as connection:
+    with psycopg.connect(bare.conninfo(), autocommit=True) as connection:
         connection.execute(f"create database quorum_{name} template {template} strategy file_copy")
-    with writing(databases.conninfo(f"quorum_{name}")) as session:
+    with writing(bare.conninfo(f"quorum_{name}")) as session:
         build.found_paper(session, name=name)
         session.add(build.deposit("100000.00"))
     yield name
-    databases.drop_desk(name)
+    bare.drop_desk(name)
 
 
 @pytest.fixture
-def made(databases: EmbeddedDatabases, desk: str, tmp_path: Path) -> Path:
-    path, _ = back_up(databases, desk, tmp_path, now=NOW)
+def made(bare: EmbeddedDatabases, desk: str, tmp_path: Path) -> Path:
+    path, _ = back_up(bare, desk, tmp_path, now=NOW)
     return path
 
 
 @contextmanager
-def restored(databases: EmbeddedDatabases, path: Path) -> Iterator[str]:
+def restored(bare: EmbeddedDatabases, path: Path) -> Iterator[str]:
     name = f"r{uuid4().hex[:10]}"
-    restore(databases, path, name)
+    restore(bare, path, name)
     try:
-        yield databases.conninfo(f"quorum_{name}")
+        yield bare.conninfo(f"quorum_{name}")
     finally:
-        databases.drop_desk(name)
+        bare.drop_desk(name)
 
 
-def desks(databases: EmbeddedDatabases) -> list[str]:
-    return databases.desks()
+def desks(bare: EmbeddedDatabases) -> list[str]:
+    return bare.desks()
 
 
 def test_what_comes_back_is_what_was_there_with_its_audit(
-    databases: EmbeddedDatabases, desk: str, made: Path
+    bare: EmbeddedDatabases, desk: str, made: Path
 ) -> None:
     manifest = read_manifest(made)
     assert (manifest.desk, manifest.kind, manifest.rows["cash_events"]) == (desk, "paper", 1)
     assert made.name == f"{desk}-20260302T063000Z.quorum" and made.stat().st_mode & 0o077 == 0
-    with restored(databases, made) as conninfo:
+    with restored(bare, made) as conninfo:
         assert scalar(conninfo, "select sum(amount) from cash_events") == 100_000
         with psycopg.connect(conninfo, autocommit=True) as connection:
             report = verify(connection)
@@ -82,7 +89,7 @@ def test_what_comes_back_is_what_was_there_with_its_audit(
 
 
 def test_a_backup_is_of_one_instant_whatever_is_written_meanwhile(
-    databases: EmbeddedDatabases, desk: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bare: EmbeddedDatabases, desk: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = backup._run
 
@@ -94,16 +101,14 @@ def test_a_backup_is_of_one_instant_whatever_is_written_meanwhile(
         run(program, conninfo, *arguments)
 
     monkeypatch.setattr(backup, "_run", writes_first)
-    path, manifest = back_up(databases, desk, tmp_path, now=NOW)
+    path, manifest = back_up(bare, desk, tmp_path, now=NOW)
     assert manifest.rows["rearms"] == 0
-    with restored(databases, path) as conninfo:
+    with restored(bare, path) as conninfo:
         assert scalar(conninfo, "select count(*) from rearms") == 0
 
 
 @pytest.mark.parametrize("damage", ["short", "flipped", "foreign", "empty", "text", "manifest"])
-def test_what_is_damaged_or_foreign_makes_no_desk(
-    databases: EmbeddedDatabases, made: Path, damage: str
-) -> None:
+def test_what_is_damaged_or_foreign_makes_no_desk(bare: EmbeddedDatabases, made: Path, damage: str) -> None:
     content = bytearray(made.read_bytes())
     match damage:
         case "short":
@@ -120,10 +125,10 @@ def test_what_is_damaged_or_foreign_makes_no_desk(
             made.write_text("-- PostgreSQL database dump\n")
         case _:
             _with_manifest(made, rows={"desk": 7})
-    before = desks(databases)
+    before = desks(bare)
     with pytest.raises(OperatorError, match=r"cannot be restored|nothing was kept"):
-        restore(databases, made, "elsewhere")
-    assert desks(databases) == before
+        restore(bare, made, "elsewhere")
+    assert desks(bare) == before
 
 
 def _with_manifest(path: Path, **changes: object) -> None:
@@ -134,13 +139,13 @@ def _with_manifest(path: Path, **changes: object) -> None:
     (path.parent / "forged").replace(path)
 
 
-def test_any_cut_is_seen(databases: EmbeddedDatabases, made: Path) -> None:
+def test_any_cut_is_seen(bare: EmbeddedDatabases, made: Path) -> None:
     content = made.read_bytes()
     for length in random.Random(7).sample(range(len(content) - 10_240), 6):
         made.write_bytes(content[:length])
         with pytest.raises(OperatorError, match="cannot be restored"):
-            restore(databases, made, "elsewhere")
-    assert not databases.has_desk("elsewhere")
+            restore(bare, made, "elsewhere")
+    assert not bare.has_desk("elsewhere")
 
 
 def test_a_newer_schema_or_format_is_refused(made: Path) -> None:
@@ -160,28 +165,28 @@ def _with_manifest_raw(path: Path, values: dict[str, object]) -> None:
         archive.add(path.parent / "desk.dump", arcname="desk.dump")
 
 
-def test_a_desk_that_is_there_is_never_touched(databases: EmbeddedDatabases, desk: str, made: Path) -> None:
-    execute(databases.conninfo(f"quorum_{desk}"), "update cash_events set note = 'newer'")
+def test_a_desk_that_is_there_is_never_touched(bare: EmbeddedDatabases, desk: str, made: Path) -> None:
+    execute(bare.conninfo(f"quorum_{desk}"), "update cash_events set note = 'newer'")
     with pytest.raises(OperatorError, match="there is a desk"):
-        restore(databases, made, desk)
-    assert scalar(databases.conninfo(f"quorum_{desk}"), "select note from cash_events") == "newer"
+        restore(bare, made, desk)
+    assert scalar(bare.conninfo(f"quorum_{desk}"), "select note from cash_events") == "newer"
 
 
 def test_a_backup_of_an_older_schema_is_brought_up(
-    databases: EmbeddedDatabases, desk: str, tmp_path: Path
+    bare: EmbeddedDatabases, desk: str, tmp_path: Path
 ) -> None:
     from tests.storage.test_schema import migrate
 
-    migrate(databases.conninfo(f"quorum_{desk}"), "downgrade", "0011")
-    path, manifest = back_up(databases, desk, tmp_path, now=NOW)
+    migrate(bare.conninfo(f"quorum_{desk}"), "downgrade", "0011")
+    path, manifest = back_up(bare, desk, tmp_path, now=NOW)
     assert manifest.revision == "0011"
-    with restored(databases, path) as conninfo:
+    with restored(bare, path) as conninfo:
         assert schema.current_revision(conninfo) == schema.known_revisions()[-1]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small disk")
 def test_a_full_disk_leaves_no_half_backup_and_the_earlier_ones(
-    databases: EmbeddedDatabases, desk: str, made: Path, tmp_path: Path
+    bare: EmbeddedDatabases, desk: str, made: Path, tmp_path: Path
 ) -> None:
     small = tmp_path / "small"
     small.mkdir()
@@ -192,19 +197,17 @@ def test_a_full_disk_leaves_no_half_backup_and_the_earlier_ones(
         pytest.skip("no file system can be mounted here")
     try:
         with pytest.raises(OperatorError):
-            back_up(databases, desk, small, now=NOW)
+            back_up(bare, desk, small, now=NOW)
         assert list(small.iterdir()) == []
     finally:
         subprocess.run(["umount", str(small)], check=True)
 
 
-def test_a_folder_nobody_may_write_is_one_line(
-    databases: EmbeddedDatabases, desk: str, tmp_path: Path
-) -> None:
+def test_a_folder_nobody_may_write_is_one_line(bare: EmbeddedDatabases, desk: str, tmp_path: Path) -> None:
     in_the_way = tmp_path / "file"
     in_the_way.write_text("")
     with pytest.raises(OperatorError, match="the backup cannot be written"):
-        back_up(databases, desk, in_the_way / "backups", now=NOW)
+        back_up(bare, desk, in_the_way / "backups", now=NOW)
 
 
 def test_old_ones_go_and_the_newest_stay(made: Path, desk: str, tmp_path: Path) -> None:
@@ -217,13 +220,13 @@ def test_old_ones_go_and_the_newest_stay(made: Path, desk: str, tmp_path: Path) 
 
 
 def test_the_nightly_one_is_made_once_a_day_and_a_failure_is_noted(
-    databases: EmbeddedDatabases, desk: str, tmp_path: Path
+    bare: EmbeddedDatabases, desk: str, tmp_path: Path
 ) -> None:
-    conninfo = databases.conninfo(f"quorum_{desk}")
+    conninfo = bare.conninfo(f"quorum_{desk}")
     execute(conninfo, "insert into news_items values" + OLD_NEWS)
     with_words = "select count(*) from news_items where title <> ''"
     short = RetentionSettings(news_text_days=30)
-    nightly = NightlyBackup(databases, desk, tmp_path, BackupSettings(keep=2), short)
+    nightly = NightlyBackup(bare, desk, tmp_path, BackupSettings(keep=2), short)
     now = datetime.now(UTC).replace(hour=7)
     assert not nightly.is_due(now.replace(hour=5)) and nightly.is_due(now)
     nightly.make(now)
@@ -231,12 +234,12 @@ def test_the_nightly_one_is_made_once_a_day_and_a_failure_is_noted(
     assert "came back whole" in scalar(conninfo, "select text from operations where kind = 'backup'")
     assert scalar(conninfo, with_words) == 0
     (made,) = backups_in(tmp_path / "backups", desk)
-    with restored(databases, made) as again:  # text goes once a backup holds it
+    with restored(bare, made) as again:  # text goes once a backup holds it
         assert scalar(again, with_words) == 1
     blocked = tmp_path / "blocked"
     blocked.write_text("")
     execute(conninfo, "update news_items set title = 'Up', text_removed_at = null")
-    broken = NightlyBackup(databases, desk, tmp_path, BackupSettings(folder=blocked / "x"), short)
+    broken = NightlyBackup(bare, desk, tmp_path, BackupSettings(folder=blocked / "x"), short)
     broken.make(now)
     said = scalar(conninfo, "select text from operations where kind = 'backup' order by at desc limit 1")
     assert said.startswith("FAILED: the backup cannot be written")
