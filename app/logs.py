@@ -27,7 +27,7 @@ FOLDER = "log"
 MOST_BYTES = 5_000_000  # of one file
 KEPT = 5  # files beside the one being written
 # What they have to say about a database that is away, our own lines say in words.
-CHATTY = ("alembic", "apscheduler", "procrastinate", "psycopg", "apprise", "httpx")
+CHATTY = ("alembic", "apscheduler", "procrastinate", "psycopg", "apprise", "httpx", "httpx2")
 
 Event = MutableMapping[str, object]
 

@@ -21,6 +21,7 @@ from agents.market.bars import (
     Instrument,
     MarketView,
 )
+from app.runtime.market.reading import as_traded, bars_of, instrument_of, usable
 from storage import models
 from storage.records import ActionKind
 
@@ -29,14 +30,48 @@ BELIEVABLE = (Decimal("0.01"), Decimal(100))  # ratios of a split
 
 
 async def stored_view(database: AsyncSession, session: date, symbols: Collection[str]) -> MarketView:
-    """What the desk has stored of these symbols and of the indices by the close of `session`."""
+    """What the desk has stored of these symbols and of the indices by the close of `session`.
+
+    Where the vendor's series reaches that session it is read, as in the evening: the desk's own bars begin
+    with the desk.
+    """
     wanted = [*dict.fromkeys((*symbols, *INDICES))]
     known = await database.scalars(select(models.Instrument).where(models.Instrument.symbol.in_(wanted)))
     instruments = {
         row.symbol: Instrument(row.symbol, row.name, row.sector, row.industry, AssetType(row.asset_type))
         for row in known
     }
-    return MarketView(session, instruments, await _bars(database, session, wanted))
+    told = await _told_by_the_vendor(database, session, wanted)
+    instruments = {symbol: instrument_of(symbol, None) for symbol in told} | instruments
+    return MarketView(session, instruments, await _bars(database, session, wanted) | told)
+
+
+async def _told_by_the_vendor(database: AsyncSession, session: date, symbols: list[str]) -> dict[str, Bars]:
+    """The vendor's whole series that reach the session, on its basis."""
+    row, action = models.VendorSeriesRow, models.CorporateActionRow
+    since = await database.scalars(
+        select(action).where(
+            action.symbol.in_(symbols),
+            action.kind == ActionKind.SPLIT,
+            action.ex_date > session,
+            action.value.between(*BELIEVABLE),
+        )
+    )
+    splits: dict[str, list[CorporateAction]] = {}
+    for split in since:
+        splits.setdefault(split.symbol, []).append(_action(split))
+    found = {}
+    for series in await database.scalars(select(row).where(row.symbol.in_(symbols))):
+        bars = bars_of(series)
+        if usable(bars, session):
+            found[series.symbol] = as_traded(bars, splits.get(series.symbol, ()), session)
+    return found
+
+
+def _action(row: models.CorporateActionRow) -> CorporateAction:
+    return CorporateAction(
+        symbol=row.symbol, ex_date=row.ex_date, kind=row.kind, value=row.value, source=row.source
+    )
 
 
 async def _bars(database: AsyncSession, session: date, symbols: list[str]) -> dict[str, Bars]:
@@ -118,12 +153,7 @@ class StoredHistory:
                 (action.kind != ActionKind.SPLIT) | action.value.between(*BELIEVABLE),
             )
         )
-        actions = Actions(
-            CorporateAction(
-                symbol=row.symbol, ex_date=row.ex_date, kind=row.kind, value=row.value, source=row.source
-            )
-            for row in told
-        )
+        actions = Actions(map(_action, told))
         return cls(instruments, await _rows(database, session, list(instruments)), actions)
 
     def sessions(self, first: date, last: date) -> list[date]:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-from datetime import date
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from agents.market.history import HistoryPack
+from app.runtime.market.reading import series_of
+from storage.engine import open_engine
 from storage.records import VerdictMode
 from storage.server import EmbeddedDatabases
+from storage.vendor_series import VendorSeries
 from tests.app.books import prepare
 from tests.app.test_runtime_commands import Here, here, paper
 from tests.llm.desk import counted
@@ -104,6 +108,24 @@ def test_what_is_lacking_is_one_line(here: Here, replayed: str) -> None:
         "the desk has no usable bars of NOPE by 2007-01-05; `quorum screens` names symbols it knows"
     )
     assert "there is no trade in AAPL: " in here.refused("ask", "risk", "AAPL", "--desk", "asked")
+
+
+def test_what_the_vendor_told_of_a_symbol_is_read_where_the_desk_itself_is_young(
+    here: Here, replayed: str, sample: HistoryPack
+) -> None:
+    bars = replace(sample.view(LAST).bars("MSFT"), symbol="KO")
+
+    async def told_of(last: date) -> None:
+        engine = open_engine(replayed)
+        series = series_of(bars.upto(last), "fmp", datetime.now(UTC))
+        await VendorSeries(engine).put(series)
+        await engine.dispose()
+
+    asyncio.run(told_of(LAST - timedelta(days=1)))  # a series that ends before the close tells nothing of it
+    assert "no usable bars of KO" in here.refused("research", "KO", "--desk", "asked")
+    asyncio.run(told_of(LAST))
+    ours, vendors = (told(here, "research", symbol)["key_metrics"] for symbol in ("MSFT", "KO"))
+    assert vendors == pytest.approx(ours, rel=1e-3)
 
 
 def test_a_desk_that_has_settled_nothing_cannot_be_asked(here: Here, paper: str) -> None:

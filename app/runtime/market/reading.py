@@ -20,6 +20,7 @@ from agents.market.fmp.free_plan import FREE_FUNDS
 from agents.market.fmp.models import AftermarketQuote, Earnings, Profile, Quote
 from agents.market.volatility import MOST_BEHIND
 from app.runtime.sources import PriceNow
+from storage.models import VendorSeriesRow
 from storage.records import to_price
 from storage.vendor_series import StoredSeries
 
@@ -38,7 +39,7 @@ class EarningsKnown:
         return self.dates.get(symbol)
 
 
-def bars_of(series: StoredSeries) -> Bars:
+def bars_of(series: StoredSeries | VendorSeriesRow) -> Bars:
     """A stored series as bars."""
     columns = (np.array(getattr(series, name), np.float64) for name in PRICES)
     return Bars(series.symbol, np.array(series.sessions, "datetime64[D]"), *columns)
