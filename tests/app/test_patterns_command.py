@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
@@ -36,6 +36,7 @@ from tests.storage.desk_builder import CLOSE, terms, writing
 from tests.trading.builders import CRASH, PULLBACK
 
 __all__ = ["here"]
+QUICK = (Phase.explicit, Phase.reuse, Phase.generate)  # to make an example smaller takes minutes here
 MOMENT = CLOSE + timedelta(days=30)
 FIRST = date(2018, 1, 2)
 QUESTIONS = (
@@ -197,7 +198,7 @@ def test_an_answer_at_a_moment_is_unchanged_by_any_later_row(database: str) -> N
         finally:
             await engine.dispose()
 
-    @settings(max_examples=15, deadline=None)
+    @settings(max_examples=15, deadline=None, phases=QUICK)
     @given(
         st.lists(LATER, min_size=1, max_size=3, unique_by=lambda trade: trade.symbol),
         SECTORS,
