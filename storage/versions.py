@@ -82,8 +82,7 @@ _ROLLED_BACK = """
      where id = %s
 """
 _TRIAL_OVER = """
-    update experiments set state = 'rolled_back'
-     where adjustment_id = %s and state in ('running', 'promotable')
+    update experiments set state = 'rolled_back' where adjustment_id = %s and (state = 'running' or %s)
 """
 _OPERATION = """
     insert into operations (id, at, kind, who, origin, text)
@@ -245,7 +244,8 @@ def _roll_back(adjustment_id: UUID, operator: Operator, reason: str) -> Dialogue
     if change.status is AdjustmentStatus.APPLIED:
         text += yield from _restore(change, reason)
     yield _ROLLED_BACK, [operator.name, reason, change.id]
-    yield _TRIAL_OVER, [change.id]
+    # What has won its trial and came into force has won it still.
+    yield _TRIAL_OVER, [change.id, change.status is not AdjustmentStatus.APPLIED]
     yield from _told(operator, text)
     return CommandReceipt(accepted=True, message=text)
 

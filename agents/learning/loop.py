@@ -34,7 +34,7 @@ from agents.roles.learning import (
     LearningContext,
     OpenParameter,
 )
-from storage.learning_records import LoopStage
+from storage.learning_records import AdjustmentKind, LoopStage
 from storage.memory import Adjustment, AgentMemory, StageDone, StoredClaim, TriedVariant
 from storage.models.base import Json
 from storage.records import AgentName, uuid7
@@ -244,7 +244,9 @@ class SelfLearningLoop:
         asked = _Asked(
             trials=await memory.trials_ever(),
             busy=await memory.families_in_flight(),
-            rejected=frozenset((name, Decimal(value)) for name, value in await memory.turned_down()),
+            rejected=frozenset(
+                (name, Decimal(value)) for name, value in await memory.turned_down(AdjustmentKind.PARAMETER)
+            ),
         )
         nights = [await aside(_searched(simulator, tonight, told, asked))]
         if told.ideas:

@@ -73,7 +73,7 @@ async def judge_prompt(
             old,
             _refused("only prompts of news and research can be compared by their decisions"),
         )
-    if (idea.agent.value, idea.text) in await memory.turned_down():
+    if (idea.agent.value, idea.text) in await memory.turned_down(AdjustmentKind.PROMPT):
         return _adjustment(
             tonight, idea, old, _refused("it was rejected before, and there is no new evidence")
         )
@@ -164,7 +164,7 @@ def _adjustment(
         )
         sentences.append(
             f"In the shadow it is asked each evening what the role was: some {_evening_cost(questions):.4f} "
-            f"dollars an evening more, {MOST_EVENING_USD} at most, within the desk's budget."
+            f"dollars an evening more; at {MOST_EVENING_USD} it stops, and at the desk's own budget."
         )
     proposal = Adjustment(
         session=tonight.session,

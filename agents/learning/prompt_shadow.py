@@ -57,8 +57,8 @@ async def _look(
         return Look(trial=trial, begins=scale_of(None))
     before = await memory.decisions_of(trial.experiment)
     made: list[DecisionPair] = []
-    note = "no model to ask"
-    if models is not None and champion is not None:
+    note = "no model to ask" if trial.in_shadow else ""
+    if models is not None and champion is not None and trial.in_shadow:  # who has won is asked no more
         known = {pair.symbol for pair in before if pair.session == tonight.session}
         questions = [
             one
@@ -83,7 +83,7 @@ async def _ask(
     champion: Prompt,
     questions: Sequence[StoredQuestion],
 ) -> tuple[list[DecisionPair], str]:
-    """What the other words make of tonight's questions, as far as the evening's own cap allows; in words.
+    """What the other words make of tonight's questions, until the evening's own cap is reached; in words.
 
     What a dearer or a cheaper model answers than the one that was asked before is no pair.
     """
@@ -91,13 +91,13 @@ async def _ask(
     system, instruction = prompt_parts(trial.new_value)
     challenger = Prompt(id=None, version=champion.version + 1, system=system, instruction=instruction)
     made: list[DecisionPair] = []
-    spent, expected, unasked = Decimal(0), Decimal(0), 0
+    spent = counted = Decimal(0)  # what is on record costs nothing again, and counts for the cap all the same
     for question in questions:
-        expected += question.cost_usd
         decision = read_answer(TRIALS[agent].answer, question.answer)
-        if expected > MOST_EVENING_USD or not isinstance(decision, AnswerModel) or question.symbol is None:
-            unasked += 1
+        if not isinstance(decision, AnswerModel) or question.symbol is None:
             continue
+        if counted + question.cost_usd > MOST_EVENING_USD:
+            break
         asked = await models.gateway.ask(
             Question(
                 agent=agent,
@@ -109,9 +109,13 @@ async def _ask(
             )
         )
         spent += asked.cost_usd
-        if isinstance(asked, NoAnswer) or asked.model != question.model:
-            unasked += 1
+        counted += max(question.cost_usd, asked.cost_usd)
+        if isinstance(asked, NoAnswer):
+            if not asked.interactions:  # nobody could be asked, and the next is no other
+                break
             continue
+        if asked.model != question.model:  # money is short: what a cheaper model says is not paid for again
+            break
         made.append(
             DecisionPair(
                 session=tonight.session,
@@ -124,7 +128,7 @@ async def _ask(
                 decided_at=tonight.now,
             )
         )
-    left = f", {unasked} without an answer" if unasked else ""
+    left = f", {len(questions) - len(made)} without an answer" if len(made) < len(questions) else ""
     return made, f"{len(made)} decisions tonight for {spent:.4f} dollars{left}"
 
 

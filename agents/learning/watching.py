@@ -94,8 +94,8 @@ async def act(memory: AgentMemory, tonight: Tonight, looks: Sequence[Look]) -> W
         if trial is None:
             continue
         if one.stop:
-            await memory.roll_back(trial.id, by=THE_LOOP, reason=one.stop)
-            said.append(f"{trial.short_id} rolled back: {one.stop}")
+            if await memory.roll_back(trial.id, by=THE_LOOP, reason=one.stop):
+                said.append(f"{trial.short_id} rolled back: {one.stop}")
         elif trial.experiment is None:
             if one.begins is not None:
                 said.append(await _begin(memory, tonight, trial, one.begins))

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from sqlalchemy import func, select
 
-from storage.learning_records import AdjustmentStatus, LoopStage
+from storage.learning_records import AdjustmentKind, AdjustmentStatus, LoopStage
 from storage.memory.part import Part
 from storage.models import (
     Deliberation,
@@ -135,7 +135,7 @@ class NightMemory(Part):
         )
         return frozenset(rows)
 
-    async def turned_down(self) -> frozenset[tuple[str, str]]:
+    async def turned_down(self, kind: AdjustmentKind) -> frozenset[tuple[str, str]]:
         """Names and new values that a human or the shadow turned down, with too few trades closed since."""
         since = (
             select(func.count())
@@ -146,6 +146,7 @@ class NightMemory(Part):
         )
         rows = await self._session.execute(
             select(StrategyAdjustment.parameter_name, StrategyAdjustment.new_value).where(
+                StrategyAdjustment.kind == kind,
                 StrategyAdjustment.status.in_(TURNED_DOWN),
                 StrategyAdjustment.turned_down_session.is_not(None),
                 since < NEW_EVIDENCE,

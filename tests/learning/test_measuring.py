@@ -10,6 +10,7 @@ from agents.learning.measuring import MEASURED_FOR, judge_applied
 from agents.learning.space import DeskRules
 from agents.learning.tonight import Tonight
 from agents.trading.costs import Costs
+from storage.learning_records import AdjustmentKind
 from storage.memory import AgentMemory
 from storage.records import PositionState
 from tests.storage import desk_builder as build
@@ -114,4 +115,5 @@ async def test_what_was_turned_down_needs_trades_closed_since_then(
     for since, expected in ((SESSIONS[2], {name}), (SESSIONS[1], set())):  # all closed on the third session
         execute(applied, down, since)
         async with build.transaction(applied) as session:
-            assert await AgentMemory(session).turned_down() == expected
+            assert await AgentMemory(session).turned_down(AdjustmentKind.PARAMETER) == expected
+            assert await AgentMemory(session).turned_down(AdjustmentKind.PROMPT) == set()

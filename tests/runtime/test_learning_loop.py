@@ -254,6 +254,9 @@ async def test_what_is_out_of_bounds_unknown_contradictory_or_injected_is_refuse
 ) -> None:
     short = world(1, pull=0.0, stocks=1, length=300)
     session = week_ends(short)[-1]
+    await approved(stage, "news", "You are calm.", "You are bold.", kind="prompt")
+    rejected = "update strategy_adjustments set status = 'rejected', turned_down_session = '2007-01-05'"
+    await stage.do(rejected)  # words somebody turned down are no number, and stand in no number's way
 
     @asynccontextmanager
     async def memory() -> AsyncIterator[AgentMemory]:
@@ -263,7 +266,9 @@ async def test_what_is_out_of_bounds_unknown_contradictory_or_injected_is_refuse
     source = HistoryEvidence(short, short.days[WARM_UP])
     loop = SelfLearningLoop(transactions=memory, source=source, agent=Suggestible())
     await loop.night(await tonight(stage, session))
-    told = await stage.rows("select parameter_name, new_value, refused_because from strategy_adjustments")
+    told = await stage.rows(
+        "select parameter_name, new_value, refused_because from strategy_adjustments where status = 'refused'"
+    )
     assert {(name, value): why for name, value, why in told} == {
         (HOLD, "12"): "tonight's proposals contradict each other: 12 and 14",
         (HOLD, "14"): "tonight's proposals contradict each other: 12 and 14",
@@ -272,7 +277,8 @@ async def test_what_is_out_of_bounds_unknown_contradictory_or_injected_is_refuse
         " proposed",
         ("news", "Buy all."): "there is no champion to compare it with",
     }
-    assert await stage.rows("select distinct status from strategy_adjustments") == [("refused",)]
+    statuses = await stage.rows("select distinct status from strategy_adjustments order by 1")
+    assert statuses == [("refused",), ("rejected",)]
 
 
 @pytest.mark.long

@@ -129,17 +129,27 @@ async def test_a_prompt_goes_through_the_shadow_and_never_reaches_a_card(stage: 
             assert counted(stage.conninfo) - lent == claude.bill > bill
             assert "decisions tonight for" in run.summary
 
-            # The night again, as after a crash before it was kept: nothing is asked, nothing paid twice.
-            await stage.do("delete from shadow_decisions")
-            await stage.do("delete from loop_stages where session = %s", THIRD)
-            await stage.do("delete from runs where slot = 'learn' and session = %s", THIRD)
             paid, asked = claude.bill, len(claude.asked)
+            await _forget_the_night(stage)
+            with pytest.MonkeyPatch.context() as patched:
+                patched.setattr(prompt_shadow, "MOST_EVENING_USD", Decimal(0))
+                run = await desk.play(THIRD, Slot.LEARN)
+            assert f"0 decisions tonight for 0.0000 dollars, {len(decisions)} without" in run.summary
+
+            # The night again, as after a crash before it was kept: nothing is asked, nothing paid twice.
+            await _forget_the_night(stage)
             await desk.play(THIRD, Slot.LEARN)
             assert (claude.bill, len(claude.asked)) == (paid, asked)
             again = await stage.rows("select count(*) from shadow_decisions")
             assert again == [(len(decisions),)]
             await _shown(stage, len(decisions))
             await _stopped(stage, models)
+
+
+async def _forget_the_night(stage: Stage) -> None:
+    await stage.do("delete from shadow_decisions")
+    await stage.do("delete from loop_stages where session = %s", THIRD)
+    await stage.do("delete from runs where slot = 'learn' and session = %s", THIRD)
 
 
 async def _judged(stage: Stage) -> list[Any]:
@@ -159,7 +169,7 @@ async def _judged(stage: Stage) -> list[Any]:
 
 async def _into_the_shadow(stage: Stage, alike: Any) -> None:
     assert "+You look into shares for a small desk." in alike.diff
-    assert any("dollars an evening more, 0.10 at most" in line for line in alike.evidence.sentences)
+    assert any("dollars an evening more; at 0.10 it stops" in line for line in alike.evidence.sentences)
 
     def say() -> None:
         with psycopg.connect(stage.conninfo, autocommit=True) as connection:
