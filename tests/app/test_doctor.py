@@ -24,7 +24,7 @@ from storage import server
 from storage.records import AgentName, Slot
 from storage.server import DRIVER_LOCK, EmbeddedDatabases
 from tests.app.test_runtime_commands import Here, here, lead, now, paper
-from tests.journeys.processes import environment
+from tests.journeys.processes import environment, wait_until
 from tests.storage import desk_builder as build
 from tests.storage.desk_builder import writing
 
@@ -187,9 +187,8 @@ def test_locks_that_were_forgotten_are_told(here: Here, paper: str, monkeypatch:
             holding.execute("select from desk for update")
             blocked = threading.Thread(target=waiting.execute, args=["update desk set name = name"])
             blocked.start()
-            waits = "select count(*) from pg_stat_activity where wait_event_type = 'Lock'"
-            while holding.execute(waits).fetchone() == (0,):
-                pass
+            waits = "select 1 from pg_stat_activity where wait_event_type = 'Lock' and application_name = %s"
+            wait_until(lambda: holding.execute(waits, ["quorum run"]).fetchone())
             told = found(here, "locks")
         blocked.join()
     assert told.startswith("FAILED   locks         psql has kept a transaction open for ")

@@ -41,7 +41,9 @@ def watched(url: str) -> Iterator[Desk]:
 def command(home: Path, settings: Mapping[str, str], *words: str) -> subprocess.CompletedProcess[str]:
     """A command to its end."""
     line = [sys.executable, "-I", "-m", "app.cli", *words]
-    return subprocess.run(line, env={**environment(home), **settings}, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        line, env={**environment(home), **settings}, capture_output=True, text=True, check=False
+    )
 
 
 def test_two_machines_one_server_and_it_restarts_in_the_middle_of_a_job(machines: tuple[Path, Path]) -> None:
