@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +24,7 @@ from storage import server
 from storage.records import AgentName, Slot
 from storage.server import DRIVER_LOCK, EmbeddedDatabases
 from tests.app.test_runtime_commands import Here, here, lead, now, paper
+from tests.journeys.processes import environment, wait_until
 from tests.storage import desk_builder as build
 from tests.storage.desk_builder import writing
 
@@ -110,6 +113,26 @@ def test_a_home_one_may_not_write_or_not_even_enter_is_told(
     closed.rmdir()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
+def test_a_read_only_disk_is_one_line_each_and_no_damage(tmp_path: Path) -> None:
+    """A disk of its own, mounted for reading where nobody else sees it."""
+    script = (
+        'mount -t tmpfs -o ro tmpfs "$QUORUM_HOME"; "$0" -I -m app.cli doctor; "$0" -I -m app.cli desks list'
+    )
+    said = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", script, sys.executable],
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    lines = said.stdout.splitlines()
+    assert f"FAILED   disk          {tmp_path} is on a read-only disk; mount it for writing" in lines
+    assert not any(line[9:23].rstrip() == "home" for line in lines)
+    assert lines[-1].startswith("FAILED   database      ") and "Read-only file system" in lines[-1]
+    assert said.stderr.startswith("quorum: ") and len(said.stderr.splitlines()) == 1
+
+
 def test_a_port_that_something_else_uses_is_told_without_the_password(
     here: Here, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -164,9 +187,8 @@ def test_locks_that_were_forgotten_are_told(here: Here, paper: str, monkeypatch:
             holding.execute("select from desk for update")
             blocked = threading.Thread(target=waiting.execute, args=["update desk set name = name"])
             blocked.start()
-            waits = "select count(*) from pg_stat_activity where wait_event_type = 'Lock'"
-            while holding.execute(waits).fetchone() == (0,):
-                pass
+            waits = "select 1 from pg_stat_activity where wait_event_type = 'Lock' and application_name = %s"
+            wait_until(lambda: holding.execute(waits, ["quorum run"]).fetchone())
             told = found(here, "locks")
         blocked.join()
     assert told.startswith("FAILED   locks         psql has kept a transaction open for ")

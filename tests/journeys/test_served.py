@@ -6,13 +6,14 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.journeys.processes import home_of_its_own, wait_until
+from tests.journeys.processes import environment, home_of_its_own, wait_until
 from tests.journeys.runtimes import Desk, Process
 from tests.journeys.served import served
 from tests.journeys.test_runtime import REHEARSAL, blocked, state_of, waiting_for
@@ -35,6 +36,14 @@ def watched(url: str) -> Iterator[Desk]:
         yield desk
     finally:
         desk.close()
+
+
+def command(home: Path, settings: Mapping[str, str], *words: str) -> subprocess.CompletedProcess[str]:
+    """A command to its end."""
+    line = [sys.executable, "-I", "-m", "app.cli", *words]
+    return subprocess.run(
+        line, env={**environment(home), **settings}, capture_output=True, text=True, check=False
+    )
 
 
 def test_two_machines_one_server_and_it_restarts_in_the_middle_of_a_job(machines: tuple[Path, Path]) -> None:
@@ -63,6 +72,11 @@ def test_two_machines_one_server_and_it_restarts_in_the_middle_of_a_job(machines
             saw=lambda: str(desk.ask("select worker, count(*) from runs group by 1")),
         )
         assert desk.one("select count(*) - count(distinct session) from equity") == 0
+        # As a user who may make databases and owns no extension.
+        backup = command(one, settings, "backup", "--desk", "rehearsal")
+        assert backup.stdout.endswith("it was restored once and came back whole\n"), backup.stderr
+        check = command(one, settings, "db", "check")
+        assert "up, down and up again" in check.stdout, check.stderr
 
 
 def test_a_leader_that_is_cut_off_steps_down_and_another_leads(machines: tuple[Path, Path]) -> None:
