@@ -37,9 +37,9 @@ def forked(work: Callable[P, object], *arguments: P.args, **named: P.kwargs) -> 
     return process
 
 
-def ended(process: ForkProcess) -> int:
+def ended(process: ForkProcess, patience_s: float = PATIENCE_S) -> int:
     """Wait for its end; the exit code, below zero for the signal that killed it."""
-    process.join(PATIENCE_S)
+    process.join(patience_s)
     if process.exitcode is None:
         process.kill()
         process.join()

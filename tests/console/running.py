@@ -59,7 +59,7 @@ class Console:
         assert isinstance(screen, ReviewScreen)
         return screen
 
-    async def until(self, happened: Callable[[], bool], within_s: float = 20.0) -> None:
+    async def until(self, happened: Callable[[], bool], within_s: float = 30.0) -> None:
         """Let the app work until something has happened."""
         limit = monotonic() + within_s
         while not happened():

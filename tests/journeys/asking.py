@@ -1,9 +1,8 @@
-"""A process that asks the vendor for quotes by the desk's own client and ledger, as fast as it may."""
+"""What a process of its own does: it asks the vendor for quotes by the desk's own client and ledger, fast."""
 
 from __future__ import annotations
 
 import asyncio
-import sys
 from contextlib import suppress
 
 from pydantic import SecretStr
@@ -21,8 +20,12 @@ RULES = QuotaRules(daily_calls=250, exits_reserve=15, bandwidth_bytes=500_000_00
 TASKS = 4
 
 
-async def ask(conninfo: str, base_url: str, key: str, calls: int) -> None:
+def ask(conninfo: str, base_url: str, key: str, calls: int) -> None:
     """So many questions, in a few tasks; what the ledger refuses is not sent."""
+    asyncio.run(_ask(conninfo, base_url, key, calls))
+
+
+async def _ask(conninfo: str, base_url: str, key: str, calls: int) -> None:
     engine = open_engine(conninfo)
     ledger = QuotaLedger(engine, key, RULES)
     config = FMPConfig(base_url=base_url, per_second=1000)
@@ -36,7 +39,3 @@ async def ask(conninfo: str, base_url: str, key: str, calls: int) -> None:
 
         await asyncio.gather(*(some(calls // TASKS) for _ in range(TASKS)))
     await engine.dispose()
-
-
-if __name__ == "__main__":
-    asyncio.run(ask(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])))

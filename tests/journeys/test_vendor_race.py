@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import random
-import subprocess
-import sys
 import time
+from multiprocessing.context import ForkProcess
 
 import pytest
 
-from tests.journeys.processes import ROOT
+from tests.forks import ended, forked
+from tests.journeys.asking import ask
 from tests.standins.fmp import FmpStandIn
 from tests.storage.desk_builder import scalar
 
@@ -19,15 +19,14 @@ PROCESSES, CALLS = 8, 1000
 COUNTED = "select count(*) from vendor_calls"
 
 
-def start(conninfo: str, vendor: FmpStandIn) -> subprocess.Popen[bytes]:
-    words = [conninfo, vendor.base_url, KEY, str(CALLS // PROCESSES)]
-    return subprocess.Popen([sys.executable, "-m", "tests.journeys.asking", *words], cwd=ROOT)
+def start(conninfo: str, vendor: FmpStandIn) -> ForkProcess:
+    return forked(ask, conninfo, vendor.base_url, KEY, CALLS // PROCESSES)
 
 
 def test_eight_processes_that_ask_a_thousand_times_send_exactly_250(database: str) -> None:
     with FmpStandIn(key=KEY, calls_a_day=10_000) as vendor:
         asking = [start(database, vendor) for _ in range(PROCESSES)]
-        assert [process.wait(timeout=240) for process in asking] == [0] * PROCESSES
+        assert [ended(process, 240) for process in asking] == [0] * PROCESSES
         sent = len(vendor.served)
     assert (sent, scalar(database, COUNTED)) == (250, 250)
 
@@ -39,17 +38,17 @@ def test_killed_at_any_moment_they_have_sent_nothing_that_is_not_counted(databas
         asking = [start(database, vendor) for _ in range(PROCESSES)]
         deadline = time.monotonic() + 240
         while scalar(database, COUNTED) < 250 and time.monotonic() < deadline:
-            time.sleep(chance.uniform(0.2, 0.8))
+            time.sleep(chance.uniform(0.02, 0.1))
             victim = chance.randrange(PROCESSES)
-            if len(vendor.served) and asking[victim].poll() is None:
+            if len(vendor.served) and asking[victim].is_alive():
                 asking[victim].kill()
-                asking[victim].wait()
+                asking[victim].join()
                 killed += 1
-            if asking[victim].poll() is not None:
+            if not asking[victim].is_alive():
                 asking[victim] = start(database, vendor)
             assert len(vendor.served) <= scalar(database, COUNTED) <= 250
         for process in asking:
-            process.wait(timeout=240)
+            ended(process, 240)
         sent, counted = len(vendor.served), scalar(database, COUNTED)
     print(f"\n{killed} killed: {sent} sent, {counted} counted")  # noqa: T201
     assert killed > 0

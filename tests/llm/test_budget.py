@@ -33,7 +33,7 @@ from storage.spending import (
     month_end,
     month_start,
 )
-from tests.forks import ended, forked
+from tests.forks import FORK, ended, forked
 from tests.standins.claude import ClaudeStandIn
 
 from .child import ask
@@ -105,7 +105,8 @@ async def test_two_hundred_at_once_under_a_cap_for_fifty_stay_under_it(database:
 def test_processes_share_one_cap(database: str) -> None:
     day = f"{worst() * 10:.4f}"
     with ClaudeStandIn(scenario="not JSON") as claude:  # each call counts its worst case for good
-        children = [forked(ask, database, claude.url, 12, day) for _ in range(2)]
+        both = FORK.Barrier(2)
+        children = [forked(ask, database, claude.url, 12, day, both) for _ in range(2)]
         assert [ended(child) for child in children] == [0, 0]
     kept = rows(database)
     assert [row["state"] for row in kept] == ["uncertain"] * len(claude.asked)
@@ -115,7 +116,7 @@ def test_processes_share_one_cap(database: str) -> None:
 
 def test_a_call_whose_process_is_killed_counts_its_worst_case(database: str) -> None:
     with ClaudeStandIn(scenario="hang") as claude:
-        child = forked(ask, database, claude.url, 3, "1")
+        child = forked(ask, database, claude.url, 3, "1", FORK.Barrier(1))
         while len(claude.asked) < 3:
             assert child.exitcode is None
             time.sleep(0.01)
@@ -132,7 +133,7 @@ def test_a_call_whose_process_is_killed_counts_its_worst_case(database: str) -> 
 
 def test_killed_among_answers_the_ledger_counts_at_least_the_servers_bill(database: str) -> None:
     with ClaudeStandIn() as claude:
-        child = forked(ask, database, claude.url, 40, "5")
+        child = forked(ask, database, claude.url, 40, "5", FORK.Barrier(1))
         while len(claude.asked) < 5:
             assert child.exitcode is None
             time.sleep(0.01)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -36,7 +35,12 @@ class Inventive(LearningAgent):
         return Answered(Hypotheses(family=context.family, ideas=(idea,)), Origin())
 
 
-async def main(conninfo: str, place: int) -> None:
+def killed_night(conninfo: str, place: int) -> None:
+    """Ends at the end of the stage at this place; past the last stage it lives through the night."""
+    asyncio.run(_night(conninfo, place))
+
+
+async def _night(conninfo: str, place: int) -> None:
     made = world(1, pull=0.0, stocks=1, length=300)
     session = next(day for day in reversed(made.days) if day.weekday() == 4)
     engine = open_engine(conninfo)
@@ -66,7 +70,3 @@ async def main(conninfo: str, place: int) -> None:
         )
     )
     await engine.dispose()
-
-
-if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], int(sys.argv[2])))

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime, timedelta
@@ -29,8 +27,10 @@ from storage.learning_records import LoopStage
 from storage.memory import AgentMemory
 from storage.proposal_evidence import evidence_from_json
 from storage.records import AgentName, DeskKind, Slot, VerdictMode
+from tests.forks import ended, forked
 from tests.learning.test_search import HOLD, IMPATIENT, WARM_UP
 from tests.learning.worlds import World, world
+from tests.runtime.killed_night import killed_night
 from tests.runtime.stage import FIRST, Stage, with_parts
 from tests.runtime.test_versions import approved
 
@@ -284,14 +284,11 @@ async def test_what_is_out_of_bounds_unknown_contradictory_or_injected_is_refuse
 @pytest.mark.long
 async def test_a_night_killed_before_any_stage_is_kept_ends_as_if_it_had_not_been(stage: Stage) -> None:
     for place in range(len(STAGES)):
-        command = [sys.executable, "-m", "tests.runtime.killed_night", stage.conninfo, str(place)]
-        ended = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True)
-        assert ended.returncode == -signal.SIGKILL, ended.stderr
+        night = forked(killed_night, stage.conninfo, place)
+        assert await asyncio.to_thread(ended, night) == -signal.SIGKILL
         kept = await stage.rows("select stage from loop_stages order by finished_at")
         assert [name for (name,) in kept] == [one.value for one in STAGES[:place]]
-    command = [sys.executable, "-m", "tests.runtime.killed_night", stage.conninfo, "9"]
-    ended = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True)
-    assert ended.returncode == 0, ended.stderr
+    assert await asyncio.to_thread(ended, forked(killed_night, stage.conninfo, len(STAGES))) == 0
     assert await stage.rows("select parameter_name, count(*) from strategy_adjustments group by 1") == [
         ("leverage", 1)
     ]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from functools import cache
 from zlib import crc32
 
 import numpy as np
@@ -22,7 +23,7 @@ from agents.market.calendar import (
     sessions,
     sessions_between,
 )
-from agents.market.history import SAMPLE_FOLDER, load_pack
+from agents.market.history import SAMPLE_FOLDER, HistoryPack, load_pack
 
 EPOCH = date(2019, 1, 2)  # shows the first prices of the pack; they last until 2029
 STOCKS = ("AAPL", "AMZN", "IBM", "MSFT", "NVDA")  # those of the pack that trade over all its years
@@ -36,6 +37,11 @@ FIVE_YEARS = 1257  # sessions
 Json = dict[str, object]
 
 
+@cache
+def _sample() -> HistoryPack:
+    return load_pack(SAMPLE_FOLDER)
+
+
 @dataclass
 class StandInMarket:
     """Prices of any symbol; `splits` and `corrections` may be added while it runs."""
@@ -45,7 +51,7 @@ class StandInMarket:
     partial_bars: bool = False  # whether the session that trades already has a bar
 
     def __post_init__(self) -> None:
-        pack = load_pack(SAMPLE_FOLDER)
+        pack = _sample()
         self._bases = {name: pack.bars(name) for name in (*STOCKS, "^GSPC")}
         index = self._bases["^GSPC"]
         returns = np.diff(np.log(index.close), prepend=np.log(index.close[0]))

@@ -47,8 +47,8 @@ def test_several_processes_make_exactly_the_calls_that_are_left(database: str, v
 
 
 @pytest.mark.long
-def test_eight_processes_that_ask_for_a_thousand_calls_make_250(database: str, vendor: Path) -> None:
-    runners = [racers.start(database, 125, vendor, Priority.EXITS) for _ in range(8)]
+def test_eight_processes_that_ask_for_400_calls_make_250(database: str, vendor: Path) -> None:
+    runners = [racers.start(database, 50, vendor, Priority.EXITS) for _ in range(8)]
     for runner in runners:
         runner.go()
     assert [runner.finish() for runner in runners] == [0] * 8
