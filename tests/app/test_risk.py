@@ -34,7 +34,6 @@ from storage.models import (
     Fill,
     LadderReading,
     Order,
-    ParameterVersion,
     RearmRow,
     TradeOutcome,
 )
@@ -271,8 +270,7 @@ async def fallen(database: str, *, equity: str = "84000", day: date = DAYS[1]) -
         lost = build.deposit(str(Decimal(equity) - 100_000))
         lost.kind, lost.session = CashKind.CORRECTION, day
         session.add(lost)
-        limits = session.get_one(ParameterVersion, 1)
-        limits.limits = Limits().model_dump(mode="json")
+        session.add(build.version(2, limits=Limits().model_dump(mode="json")))
     async with transaction(database) as work:
         await STEPS[Slot.SETTLE](step_at(work, day, Slot.SETTLE, [], view_of(day, Decimal(100))))
 

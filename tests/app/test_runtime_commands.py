@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 
 from agents.trading.limits import Limits
 from app import cli
-from storage.models import LadderReading, ParameterVersion
+from storage.models import LadderReading
 from storage.plain import clean, shortened, span
 from storage.records import (
     AgentName,
@@ -549,7 +549,7 @@ def test_a_server_that_does_not_answer_is_named_without_its_password(
 def stopped(conninfo: str) -> None:
     """The ladder has halted the desk after the first session."""
     with writing(conninfo) as session:
-        session.get_one(ParameterVersion, 1).limits = Limits().model_dump(mode="json")
+        session.add(build.version(2, limits=Limits().model_dump(mode="json")))
         session.add(
             LadderReading(
                 session=build.SESSIONS[0],

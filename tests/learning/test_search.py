@@ -105,7 +105,7 @@ async def test_what_somebody_else_proposes_meets_the_same_gate(patient: HistoryS
     assert found.evidence[1].verdict is HistoryVerdict.INCONCLUSIVE  # no breakout was ever traded
 
 
-SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(1, 5))]
+SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(1, 10))]
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -140,13 +140,16 @@ def found_desk(session: Session, **changes: object) -> None:
         "created_at": CLOSE,
     }
     session.add(DeskRow(**values | changes))
-    session.add(
-        ParameterVersion(
-            version=1, parameters={}, limits=LIMITS, costs={}, screen={}, reason="founding", created_at=CLOSE
-        )
-    )
+    session.add(version(1, limits=LIMITS))
     session.add_all([instrument("AAPL", "Apple Inc."), instrument("MSFT", "Microsoft Corp.")])
     session.flush()
+
+
+def version(number: int, *, limits: dict[str, float]) -> ParameterVersion:
+    """A version of the parameters of which only the limits matter."""
+    return ParameterVersion(
+        version=number, parameters={}, limits=limits, costs={}, screen={}, reason="founding", created_at=CLOSE
+    )
 
 
 def instrument(symbol: str, name: str) -> Instrument:
