@@ -39,8 +39,10 @@ done
 [ "$(id -u)" -eq 0 ] || fail "needs root; run it with sudo"
 if [ "$database_url" = - ]; then
   [ ! -t 0 ] || stty -echo
-  printf 'DATABASE_URL: ' && read -r database_url && say ''
+  printf 'DATABASE_URL: ' && read -r database_url || database_url=''
   [ ! -t 0 ] || stty echo
+  say ''
+  [ -n "$database_url" ] || fail "no address was given; nothing was changed"
 fi
 case $database_url in *\'*) fail "write a ' in the address as %27" ;; esac
 source=$(CDPATH='' cd -P -- "$(dirname -- "$0")/.." && pwd -P)
@@ -70,7 +72,11 @@ start_service() {
   systemctl enable --quiet quorum.service
   if [ "$changed" = yes ]; then systemctl restart quorum.service; else systemctl start quorum.service; fi
 }
-trap '[ "$stopped" = no ] || start_service' EXIT
+settle() { # whatever ended this: settings that were not put in force go back, and what was stopped is started
+  [ ! -e "$settings.before" ] || mv "$settings.before" "$settings"
+  [ "$stopped" = no ] || start_service
+}
+trap settle EXIT
 switch_to() { ln -sfn "$1" "$opt/.next" && mv -T "$opt/.next" "$opt/current"; }
 desks() { # of these kinds, by the release in force
   listed=$(as_service "$opt/current/quorum" desks list) || return 1
@@ -115,12 +121,11 @@ write_settings() {
   changed=yes
 }
 
-check_settings() { # by the release to come; what it refuses is not put in force
-  said=$(as_service "$release/quorum" doctor 2>&1) && return 0
+check_settings() { # by the release to come, $1; what it refuses is not put in force
+  said=$(as_service "$1/quorum" doctor 2>&1) && return 0
   [ "$backup" = yes ] && faults='^(quorum: |FAILED +database )' || faults='^quorum: '
   refused=$(printf '%s\n' "$said" | grep -E "$faults" | head -n 1 | sed -E "s/$faults *//")
   [ -n "$refused" ] || return 0
-  [ ! -e "$settings.before" ] || mv "$settings.before" "$settings"
   fail "$refused; nothing was put in force"
 }
 
@@ -164,28 +169,33 @@ newest_schema() { # that a release works with
   find "$1/migrations/versions" -name '[0-9]*.py' | sed 's|.*/\([0-9]*\)_.*|\1|' | sort | tail -n 1
 }
 
-take_back_schema() { # of every desk, to what a release works with; each is backed up by the command itself
-  names=$(desks '[a-z]+') || fail "no look at the desks (see above), nothing was changed"
-  for desk in $names; do
-    at=$(as_service "$opt/current/quorum" db tables --desk "$desk" | sed -n '1s/.*: schema \([0-9]*\).*/\1/p')
-    [ "${at:-0}" -gt "$1" ] || continue
-    as_service "$opt/current/quorum" db downgrade "$1" --desk "$desk" ||
-      fail "the schema could not be taken back: see above"
+take_back_schema() { # of every desk, from what one release works with to that of another, where they differ
+  [ "$1" -gt "$2" ] || return 0
+  for kind in paper live history; do
+    names=$(desks "$kind") || fail "no look at the desks (see above), nothing was changed"
+    for desk in $names; do
+      tables=$(as_service "$opt/current/quorum" db tables --desk "$desk") || fail "no look at the desk $desk: see above"
+      at=$(printf '%s\n' "$tables" | sed -n '1s/.*: schema \([0-9]*\).*/\1/p')
+      [ "${at:-0}" -gt "$2" ] || continue
+      as_service "$opt/current/quorum" db downgrade "$2" --desk "$desk" && continue # backs it up first
+      [ "$kind" = history ] || fail "the schema could not be taken back: see above"
+      say "$desk stays at its schema (see above): it can be replayed anew with --fresh"
+    done
   done
 }
 
 do_install() {
   check_machine
   make_user
-  write_settings
   lay_out
   before=$(readlink "$opt/current" 2>/dev/null || true)
-  [ -z "$before$database_url" ] || check_settings
+  [ -z "$before" ] || [ "$before" = "$release" ] || back_up # by the settings in force, which may know other desks
+  write_settings
+  [ -z "$before$database_url" ] || check_settings "$release"
   rm -f "$settings.before"
   if [ "$before" != "$release" ]; then
     changed=yes
     if [ -n "$before" ]; then
-      back_up
       stop_service
       ln -sfn "$before" "$opt/previous"
     fi
@@ -205,9 +215,11 @@ do_install() {
 do_rollback() {
   before=$(readlink "$opt/previous" 2>/dev/null) && [ -e "$before/.complete" ] || fail "there is no release to go back to"
   now=$(readlink "$opt/current")
+  backup=no # the release before is older than the desks are now: of it only the settings count
+  check_settings "$before"
   stop_service
   changed=yes
-  take_back_schema "$(newest_schema "$before")"
+  take_back_schema "$(newest_schema "$now")" "$(newest_schema "$before")"
   switch_to "$before"
   ln -sfn "$now" "$opt/previous"
   put_units

@@ -16,7 +16,7 @@ from storage.rows import fetch_all, fetch_one
 
 Connection = psycopg.Connection[tuple[object, ...]]
 
-DECIDED_SHOWN = 20
+OVER_SHOWN = 20
 WAITING = (AdjustmentStatus.PROPOSED, AdjustmentStatus.PROMOTABLE)
 
 
@@ -50,6 +50,7 @@ class ChangeRow:
     route: AdjustmentRoute | None
     decided_by: str
     effective_at: datetime | None
+    rolled_back_by: str
 
     @property
     def waits(self) -> bool:
@@ -74,8 +75,8 @@ class NightRow:
 
 
 def read_changes(connection: Connection) -> tuple[ChangeRow, ...]:
-    """Those that wait for a human, then the latest of the others."""
-    return fetch_all(connection, ChangeRow, _CHANGES, [DECIDED_SHOWN])
+    """Those that wait for a human, those on their way, on trial or in force, the latest of the others."""
+    return fetch_all(connection, ChangeRow, _CHANGES, [OVER_SHOWN])
 
 
 def read_night(connection: Connection) -> NightRow | None:
@@ -97,12 +98,15 @@ _CHANGES = """
            case kind when 'prompt' then '' else new_value end as new_value,
            coalesce(evidence ->> 'verdict', '') as evidence, status,
            coalesce(refused_because, '') as refused_because, outcome, digest, expires_at,
-           deferred_until, route, coalesce(decided_by, '') as decided_by, effective_at
+           deferred_until, route, coalesce(decided_by, '') as decided_by, effective_at,
+           coalesce(rolled_back_by, '') as rolled_back_by
       from strategy_adjustments
-     where status in ('proposed', 'promotable') or id in (
-           select id from strategy_adjustments where status not in ('proposed', 'promotable')
-            order by coalesce(decided_at, created_at) desc, id desc limit %s)
-     order by status in ('proposed', 'promotable') desc, coalesce(decided_at, created_at) desc, id desc
+     where status in ('proposed', 'promotable', 'approved', 'shadow', 'applied') or id in (
+           select id from strategy_adjustments
+            where status in ('refused', 'rejected', 'rolled_back', 'expired')
+            order by greatest(rolled_back_at, decided_at, created_at) desc, id desc limit %s)
+     order by status in ('proposed', 'promotable') desc, status in ('approved', 'shadow', 'applied') desc,
+              greatest(rolled_back_at, decided_at, created_at) desc, id desc
 """
 _NIGHT = """
     select n.session, (select count(*) from loop_stages s where s.session = n.session)::int as stages,

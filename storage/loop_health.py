@@ -41,7 +41,7 @@ class LessonRow:
 
 @dataclass(frozen=True, kw_only=True)
 class TrialRow:
-    """A change in the shadow: wealths E+ and E-, mean in R an opportunity."""
+    """The trial of a change, whatever became of it: wealths E+ and E-, mean in R an opportunity."""
 
     short_id: str
     parameter_name: str
@@ -80,7 +80,7 @@ class LoopHealth:
     resolved: int
     pending: int
     blocked: int  # held, but without a bar on the desk's last session
-    shadow: tuple[TrialRow, ...]
+    shadow: tuple[TrialRow, ...]  # latest first, those that are over too
     lessons: tuple[LessonRow, ...]
     alarms: tuple[AlarmRow, ...]
 

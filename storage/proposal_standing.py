@@ -150,7 +150,9 @@ def read_standing(connection: Connection, proposal_id: UUID) -> ProposalStanding
         raise LookupError(f"there is no proposed change {proposal_id}")
     first = None
     if row.applied_version is not None:
-        first = fetch_one(connection, NamedTrade, _FIRST_TRADE, [row.applied_version])
+        first = fetch_one(
+            connection, NamedTrade, _FIRST_TRADE, {"applied": row.applied_version, "id": proposal_id}
+        )
     return ProposalStanding(
         read_at=row.read_at,
         verdicts=fetch_all(connection, VerdictSaid, _VERDICTS, [proposal_id]),
@@ -277,5 +279,10 @@ _DECISIONS = """
 """
 _FIRST_TRADE = """
     select short_id, created_session as session, parameters_version
-      from approvals where parameters_version >= %s order by created_at, id limit 1
+      from approvals
+     where parameters_version >= %(applied)s and parameters_version < coalesce(
+           (select min(version) from parameter_versions
+             where version > %(applied)s and (adjustment_id = %(id)s or source = 'settings')),
+           parameters_version + 1)
+     order by created_at, id limit 1
 """

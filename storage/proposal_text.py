@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 
-from storage.learning_records import ALARM_AT, HORIZON_WEEKS, PROMOTE_AT, ROLL_BACK_AT
+from storage.learning_records import ALARM_AT, HORIZON_WEEKS, PROMOTE_AT, ROLL_BACK_AT, AdjustmentStatus
 from storage.proposal_evidence import ProposalEvidence
 from storage.proposal_standing import AdjustmentMeasure, Interval, ProposalStanding, TrialStanding
 from storage.proposals import NEW_YORK, ProposalRow
@@ -46,9 +47,11 @@ def line(row: ProposalRow) -> str:
     state = str(row.status)
     if row.refused_because:
         state = f"refused: {row.refused_because}"
-    elif row.waits and row.deferred_until is not None:
+    elif row.waits and row.deferred_until is not None and row.deferred_until > datetime.now(UTC):
         state = f"deferred until {row.deferred_until.astimezone(NEW_YORK):%Y-%m-%d}"
-    elif row.decided_by:
+    elif row.status is AdjustmentStatus.ROLLED_BACK:
+        state = f"rolled back by {row.rolled_back_by}"
+    elif row.decided_by and row.status is not AdjustmentStatus.EXPIRED:
         state = f"{row.status} by {row.decided_by}"
     outcome = f", {row.outcome}" if row.status == "applied" else ""
     return f"{row.short_id} {row.session} {row.words}: {verdict}; {state}{outcome}"
@@ -100,15 +103,25 @@ def _evidence(found: ProposalEvidence) -> Iterator[Told]:
         value = "unknown" if check.value is None else f"{check.value:.4g}"
         passed = ("ok", Weight.GOOD) if check.passed else ("NOT", Weight.BAD)
         yield Told(f"{check.name}: {value}, needed {check.needed}", *passed)
-    yield Told("the last twenty evenings with it", weight=Weight.HEAD)
-    if not found.evenings:
-        yield Told("every decision that could be decided again would have been the same")
-    for one in found.evenings[:EVENINGS_SHOWN]:
-        yield Told(f"{one.symbol}: {one.before} -> {one.after}", f"{one.session}")
+    yield from _otherwise(found)
     for gap in found.missing:
         yield Told(gap, "missing", Weight.WARN)
     if found.if_ignored:
         yield Told(found.if_ignored, "if ignored", Weight.WARN)
+
+
+def _otherwise(found: ProposalEvidence) -> Iterator[Told]:
+    """What would have been decided otherwise, where it was looked at: the newest of it."""
+    if found.mix is None and found.mean is None:
+        return
+    head = "the last twenty evenings with it" if found.mix is None else "questions decided otherwise"
+    yield Told(head, weight=Weight.HEAD)
+    if not found.evenings:
+        yield Told("every decision that could be decided again would have been the same")
+    if (older := len(found.evenings) - EVENINGS_SHOWN) > 0:
+        yield Told(f"{older} older ones are not shown")
+    for one in found.evenings[-EVENINGS_SHOWN:]:
+        yield Told(f"{one.symbol}: {one.before} -> {one.after}", f"{one.session}")
 
 
 def _standing(standing: ProposalStanding) -> Iterator[Told]:

@@ -40,7 +40,7 @@ _READ = """
            reasoning, expected_impact, confidence_score as confidence, status, refused_because, outcome,
            sharpe_before, sharpe_after, win_rate_before, win_rate_after, evidence, digest, expires_at,
            deferred_until, route, decided_by, decided_at, decision_reason, effective_at, applied_version,
-           rolled_back_at, experiment, created_at
+           rolled_back_at, coalesce(rolled_back_by, '') as rolled_back_by, experiment, created_at
       from strategy_adjustments
 """
 _RULES = "select clock_timestamp() as now, undo_s, undo_risky_s from desk"
@@ -101,6 +101,7 @@ class _Columns:
     effective_at: datetime | None
     applied_version: int | None
     rolled_back_at: datetime | None
+    rolled_back_by: str
     created_at: datetime
 
 

@@ -122,6 +122,9 @@ _CALLS = """
                         where v.interaction_id = t.id)
        and not exists (select 1 from open_trades o
                         where o.session = t.session and coalesce(t.symbol, o.symbol) = o.symbol)
+       and not exists (select 1 from shadow_decisions d join experiments e on e.id = d.experiment_id
+                        where e.state in ('running', 'promotable')
+                          and t.id in (d.champion_interaction_id, d.challenger_interaction_id))
        and not (t.agent_name = 'learning' and exists (
                select 1 from strategy_adjustments s where s.session = t.session
                   and s.status in ('proposed', 'approved', 'shadow', 'promotable')))

@@ -188,6 +188,22 @@ def prompt_parts(text: str) -> tuple[str, str]:
     return system.strip(), template.strip()
 
 
+async def refuse_change(connection: AsyncConnection, adjustment_id: UUID, reason: str) -> str:
+    """Keep in the caller's transaction why an approved change does not take effect; in words, as it is said."""
+    return await _answered_async(connection, _refuse(adjustment_id, reason))
+
+
+def _refuse(adjustment_id: UUID, reason: str) -> Dialogue[str]:
+    rows = yield (
+        "update strategy_adjustments set status = 'refused', refused_because = %s where id = %s"
+        " returning short_id",
+        [reason, adjustment_id],
+    )
+    text = f"{rows[0][0]} is refused: {reason}"
+    yield from _told(Operator(name="the desk"), text)
+    return text
+
+
 def _apply(adjustment_id: UUID) -> Dialogue[CommandReceipt]:
     yield "select pg_advisory_xact_lock(%s)", [LOCK]
     change = yield from _found(adjustment_id)
@@ -196,12 +212,9 @@ def _apply(adjustment_id: UUID) -> Dialogue[CommandReceipt]:
     if not change.is_due:
         return _refused("the approval may still be taken back")
     if why_not := (yield from _overtaken(change)):
-        yield (
-            "update strategy_adjustments set status = 'refused', refused_because = %s where id = %s",
-            [why_not, change.id],
-        )
-        text = f"{change.short_id} is refused: {why_not}"
-    elif change.route is AdjustmentRoute.SHADOW:
+        text = yield from _refuse(change.id, why_not)
+        return CommandReceipt(accepted=True, message=text)
+    if change.route is AdjustmentRoute.SHADOW:
         yield "update strategy_adjustments set status = 'shadow' where id = %s", [change.id]
         text = f"{change.short_id} goes into the shadow"
     elif change.kind is AdjustmentKind.PROMPT:

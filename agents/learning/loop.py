@@ -146,7 +146,7 @@ class SelfLearningLoop:
             rows_in=outcomes,
             rows_out=seen.pairs + len(alarms),
             note="; ".join([note, *seen.sentences, *alarms]),
-            result={"sang": list(seen.sang)},
+            result={"sang": list(seen.sang), "taken_back": seen.taken_back},
         )
 
     async def _analyse(self, memory: AgentMemory, tonight: Tonight, done: Done) -> StageDone:
@@ -186,6 +186,9 @@ class SelfLearningLoop:
         )
 
     async def _propose(self, memory: AgentMemory, tonight: Tonight, done: Done) -> StageDone:
+        if done[LoopStage.MEASURE].result.get("taken_back"):
+            said = "a change was taken back tonight: the rules the night began with are in force no more"
+            return StageDone(rows_in=0, rows_out=0, note=said, result=_dumped(Hypotheses(family=None)))
         busy = await memory.families_in_flight()
         family = family_of(tonight.session) if tonight.ends_week else None
         if family in busy:

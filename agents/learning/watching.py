@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
+from enum import Enum, auto
 from statistics import stdev
 
 import numpy as np
@@ -18,7 +19,7 @@ from agents.learning.evalues import Bets, Monitor, Verdict, Week, bets_for, watc
 from agents.learning.pairs import Pairs, monday
 from agents.learning.runs import Key, Run
 from agents.learning.source import EvidenceSource
-from agents.learning.space import DeskRules, ParameterChange, changed, space
+from agents.learning.space import DeskRules, ParameterChange, Sense, changed, space
 from agents.learning.tonight import Tonight, aside, rules_of
 from storage.learning_records import AdjustmentKind, AdjustmentStatus, ExperimentState
 from storage.memory import AgentMemory, ChangeOnTrial, DecisionPair, PairOnTrial, TrialReading
@@ -62,6 +63,15 @@ class Watched:
     sentences: tuple[str, ...]
     alarms: tuple[str, ...] = ()
     sang: tuple[str, ...] = ()  # trials that noise would have promoted tonight
+    taken_back: bool = False  # whether the rules in force are others than when the night began
+
+
+class _Ended(Enum):
+    """How a trial ended tonight, as far as the operator must hear of it."""
+
+    NOT = auto()
+    BACK = auto()  # the change was rolled back
+    TIGHT = auto()  # it should be, but it tightened a limit: only a human widens one again
 
 
 async def look(memory: AgentMemory, tonight: Tonight, source: EvidenceSource) -> tuple[Look, ...]:
@@ -87,31 +97,41 @@ async def act(memory: AgentMemory, tonight: Tonight, looks: Sequence[Look]) -> W
     promoted in one trial, none is tonight.
     """
     standing = {trial.id: trial for kind in AdjustmentKind for trial in await memory.on_trial(kind)}
-    pairs, said, alarms = 0, [], []
+    pairs, said, alarms, taken_back = 0, [], [], False
     known: list[tuple[ChangeOnTrial, Sequence[PairOnTrial], str]] = []
+    begins: list[tuple[ChangeOnTrial, Bets]] = []
     for one in looks:
         trial = standing.get(one.trial.id)
         if trial is None:
             continue
+        if trial.experiment is not None:
+            await memory.store_decisions(trial.experiment, one.decisions)
+            await memory.store_pairs(trial.experiment, one.pairs)
         if one.stop:
             if await memory.roll_back(trial.id, by=THE_LOOP, reason=one.stop):
                 said.append(f"{trial.short_id} rolled back: {one.stop}")
         elif trial.experiment is None:
             if one.begins is not None:
-                said.append(await _begin(memory, tonight, trial, one.begins))
+                begins.append((trial, one.begins))
         else:
-            await memory.store_decisions(trial.experiment, one.decisions)
-            await memory.store_pairs(trial.experiment, one.pairs)
             known.append((trial, await memory.pairs_of(trial.experiment), one.note))
             pairs += len(one.pairs)
     sang = [trial.short_id for trial, of, _ in known if trial.in_shadow and _noise(trial, of, tonight)]
     for trial, of, besides in known:
-        note, is_back = await _judge(memory, tonight, trial, of, blocked=bool(sang), besides=besides)
+        note, ended = await _judge(memory, tonight, trial, of, blocked=bool(sang), besides=besides)
         said.append(note)
-        if is_back and not trial.in_shadow:
+        if ended is not _Ended.NOT and not trial.in_shadow:
             alarms.append(note)
+        taken_back = taken_back or (ended is _Ended.BACK and not trial.in_shadow)
+    for trial, bets in begins if not taken_back else ():  # or it would run beside rules that are gone
+        said.append(await _begin(memory, tonight, trial, bets))
     return Watched(
-        pairs=pairs, trials=len(looks), sentences=tuple(said), alarms=tuple(alarms), sang=tuple(sang)
+        pairs=pairs,
+        trials=len(looks),
+        sentences=tuple(said),
+        alarms=tuple(alarms),
+        sang=tuple(sang),
+        taken_back=taken_back,
     )
 
 
@@ -202,26 +222,30 @@ async def _judge(
     *,
     blocked: bool,
     besides: str,
-) -> tuple[str, bool]:
-    """Act on the weeks of a trial; what is to be said of it, and whether it was rolled back."""
+) -> tuple[str, _Ended]:
+    """Act on the weeks of a trial; what is to be said of it, and how it ended."""
     assert trial.experiment is not None
     weeks = _weeks(trial, pairs, tonight)
     state = watched(_bets_of(trial), [week for _, week in weeks])
     note = f"{trial.short_id}: week {len(weeks)}, E+ {state.e_up:.2f}, E- {state.e_down:.2f}"
     if besides:
         note += f"; {besides}"
-    ends, is_back = _STATES[state.verdict], False
+    ends, ended = _STATES[state.verdict], _Ended.NOT
     if state.verdict is Verdict.PROMOTE and blocked and trial.in_shadow:
         ends = ExperimentState.RUNNING
         note += "; noise would have been promoted as well: not promoted"
     elif state.verdict is Verdict.PROMOTE and trial.in_shadow:
         await memory.make_promotable(trial.id, expires_at=tonight.expires_at)
         note += "; it has won and waits for a human"
+    elif state.verdict is Verdict.ROLL_BACK and _tightened(trial):
+        ends, ended = ExperimentState.EXPIRED, _Ended.TIGHT
+        note += "; it got worse, but it tightened what limits a loss: only a human rolls it back"
     elif state.verdict is Verdict.ROLL_BACK:
         where = "in force" if trial.status is AdjustmentStatus.APPLIED else "in the shadow"
         reason = f"E- {state.e_down:.2f} after {len(weeks)} weeks {where}"
-        is_back = await memory.roll_back(trial.id, by=THE_LOOP, reason=reason)
-        note += "; rolled back" if is_back else ""
+        if await memory.roll_back(trial.id, by=THE_LOOP, reason=reason):
+            ended = _Ended.BACK
+            note += "; rolled back"
     elif state.verdict is Verdict.EXPIRE and trial.status is AdjustmentStatus.APPLIED:
         note += "; its trial is over, it stays in force"
     elif state.verdict is Verdict.EXPIRE:
@@ -229,7 +253,12 @@ async def _judge(
         note += "; its time is up, the champion stays"
     reading = _reading(state, ends, weeks, note)
     await memory.store_reading(trial.experiment, reading, session=tonight.session)
-    return note, is_back
+    return note, ended
+
+
+def _tightened(trial: ChangeOnTrial) -> bool:
+    """Whether it is in force and may only ever tighten: to take it back is to widen."""
+    return trial.status is AdjustmentStatus.APPLIED and space()[trial.parameter].sense is not Sense.FREE
 
 
 def _reading(

@@ -37,7 +37,8 @@ def _lines(health: LoopHealth) -> Iterator[str]:
     for trial in health.shadow:
         change = f"{trial.parameter_name} {trial.old_value} -> {trial.new_value}"
         wealth = f"E+ {trial.e_up:.2f}, E- {trial.e_down:.2f} after {trial.opportunities} opportunities"
-        yield f"{trial.short_id} {change}: {trial.state} since {trial.started}, {wealth}"
+        state = f"trial {trial.state} since {trial.started}, the change {trial.status}"
+        yield f"{trial.short_id} {change}: {state}; {wealth}"
     for lesson in health.lessons:
         yield f"{lesson.session} {lesson.symbol}: {lesson.sentence}"
     for alarm in health.alarms:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 from app.console.figures import utc
 from app.console.text import Line, Piece, Tone, fit, line, outside, paragraph
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from storage.proposals import ProposalRow
 
 LABEL = 16
+NEW_YORK = ZoneInfo("America/New_York")  # where a deferred change's day begins
 VERDICTS = {"promising": Tone.GOOD, "worse": Tone.BAD}
 
 
@@ -31,7 +33,7 @@ def standing(row: ChangeRow | ProposalRow, now: datetime) -> Piece:
     undo = f"undo (u) until {utc(row.effective_at)}, " if row.effective_at and undoable(row, now) else ""
     match row.status.value:
         case "proposed" | "promotable" if row.deferred_until is not None and row.deferred_until > now:
-            return Piece(f"deferred until {row.deferred_until:%Y-%m-%d}", Tone.MUTED)
+            return Piece(f"deferred until {row.deferred_until.astimezone(NEW_YORK):%Y-%m-%d}", Tone.MUTED)
         case "proposed":
             return Piece("waits for a verdict", Tone.WARN)
         case "promotable":
@@ -47,8 +49,10 @@ def standing(row: ChangeRow | ProposalRow, now: datetime) -> Piece:
             return outside(f"in force, approved{by}; outcome {row.outcome.value}", Tone.GOOD)
         case "rejected":
             return outside(f"{undo}rejected{by}", Tone.MUTED)
-        case other:
-            return outside(f"{other.replace('_', ' ')}{by}", Tone.MUTED)
+        case "rolled_back":
+            return outside(f"rolled back by {row.rolled_back_by or 'nobody known'}", Tone.MUTED)
+        case other:  # nobody did that
+            return Piece(other, Tone.MUTED)
 
 
 def undoable(row: ChangeRow | ProposalRow, now: datetime) -> bool:

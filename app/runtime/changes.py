@@ -16,7 +16,7 @@ from storage.journal import Journal
 from storage.learning_records import AdjustmentKind, AdjustmentRoute, AdjustmentStatus
 from storage.models import DeskRow, StrategyAdjustment
 from storage.records import VerdictMode
-from storage.versions import AsyncConnection, apply_change, due_changes, hold_changes
+from storage.versions import AsyncConnection, apply_change, due_changes, hold_changes, refuse_change
 
 WAITING = (AdjustmentStatus.PROPOSED, AdjustmentStatus.PROMOTABLE)
 
@@ -25,6 +25,7 @@ async def take_effect(engine: AsyncEngine) -> tuple[str, ...]:
     """Let every approved change whose undo window is over take effect, in the order they were decided.
 
     A value the desk could not trade by, since another change has come into force, is refused with the reason.
+    In words what became of each, as the log pane has it too.
     """
     said = []
     async with AsyncSession(engine) as database, database.begin():
@@ -38,11 +39,9 @@ async def take_effect(engine: AsyncEngine) -> tuple[str, ...]:
             if row.status is not AdjustmentStatus.APPROVED:
                 continue
             if reason := await _why_not(database, row):
-                row.status, row.refused_because = AdjustmentStatus.REFUSED, reason
-                await database.flush()
-                said.append(f"{row.short_id} is refused: {reason}")
-                continue
-            said.append((await apply_change(connection, change_id)).message)
+                said.append(await refuse_change(connection, change_id, reason))
+            else:
+                said.append((await apply_change(connection, change_id)).message)
     return tuple(said)
 
 

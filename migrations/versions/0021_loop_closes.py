@@ -1,7 +1,7 @@
 """loop: when a change was turned down, claims that are superseded, decisions of a prompt in the shadow
 
 Versions of the parameters can only be added from here on. A proposed text is unique by its digest: an index
-cannot hold a whole prompt. The way back forgets the shadow decisions and which claims were superseded.
+cannot hold a whole prompt, which is why the way back leaves it. The way back forgets the shadow decisions and which claims were superseded.
 """
 
 from collections.abc import Sequence
@@ -31,7 +31,8 @@ def upgrade() -> None:
         "update strategy_adjustments set turned_down_session = session"
         " where status in ('rejected', 'rolled_back', 'expired') and decided_by is not null"
     )
-    op.drop_constraint(ONCE, ADJUSTMENTS)
+    op.execute(f"alter table {ADJUSTMENTS} drop constraint if exists {ONCE}")
+    op.execute(f"drop index if exists {ONCE}")
     op.create_index(ONCE, ADJUSTMENTS, ["session", "parameter_name", sa.text("md5(new_value)")], unique=True)
     op.add_column("claims", sa.Column("superseded", sa.Date(), nullable=True))
     # Every night wrote its claims anew: of one filter the last stands.
@@ -82,6 +83,4 @@ def downgrade() -> None:
     op.execute("drop trigger parameter_versions_grow on parameter_versions")
     op.execute("drop function versions_refuse()")
     op.drop_column("claims", "superseded")
-    op.drop_index(ONCE, ADJUSTMENTS)
-    op.create_unique_constraint(ONCE, ADJUSTMENTS, ["session", "parameter_name", "new_value"])
     op.drop_column(ADJUSTMENTS, "turned_down_session")

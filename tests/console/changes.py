@@ -48,6 +48,7 @@ def a_change(**values: object) -> ProposalRow:
         "effective_at": None,
         "applied_version": None,
         "rolled_back_at": None,
+        "rolled_back_by": "",
         "created_at": NOW,
         "evidence": ProposalEvidence(
             verdict="promising",
@@ -88,6 +89,7 @@ def listed(row: ProposalRow) -> ChangeRow:
         route=row.route,
         decided_by=row.decided_by or "",
         effective_at=row.effective_at,
+        rolled_back_by=row.rolled_back_by,
     )
 
 

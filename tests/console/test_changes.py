@@ -110,7 +110,7 @@ async def test_at_once_needs_its_id_and_its_own_delay() -> None:
 @pytest.mark.parametrize(
     ("values", "why"),
     [
-        ({"status": AdjustmentStatus.REJECTED, "decided_by": "bob"}, "it is rejected by bob meanwhile"),
+        ({"status": AdjustmentStatus.REJECTED, "decided_by": "bob"}, "meanwhile: rejected by bob"),
         ({"digest": "e" * 64}, "the proposal changed"),
     ],
 )

@@ -63,7 +63,7 @@ async def desk(database: str) -> str:
 
 @dataclass(frozen=True)
 class Call:
-    """A call to a model so many days ago."""
+    """A call to a model so many days and a minute ago."""
 
     agent: AgentName
     age: int
@@ -76,7 +76,7 @@ class Call:
 
     def goes(self, limits: RetentionSettings) -> bool:
         days = [limits.llm_text_days, limits.news_text_days if self.agent is AgentName.NEWS else 0]
-        old = any(limit and self.age > limit for limit in days)
+        old = any(limit and self.age >= limit for limit in days)
         evening = any(self.session == EVENINGS[name] and self.about in (name, None) for name in OPEN)
         waits = self.agent is AgentName.LEARNING and self.session == SESSIONS[4]
         needed = self.frozen or self.voted in OPEN or evening or waits or self.state == "reserved"
@@ -85,7 +85,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Piece:
-    """News of so many days ago, told before a session."""
+    """News of so many days and a minute ago, told before a session."""
 
     age: int
     about: tuple[str, ...]
@@ -95,7 +95,7 @@ class Piece:
         needed = any(
             name in self.about and self.session >= EVENINGS[name] - timedelta(days=14) for name in OPEN
         )
-        return 0 < limits.news_text_days < self.age and not needed
+        return 0 < limits.news_text_days <= self.age and not needed
 
 
 SYMBOLS = st.sampled_from(tuple(EVENINGS))

@@ -79,8 +79,13 @@ def _short(row: ChangeRow) -> str:
 
 
 def waiting_changes(snapshot: DeskSnapshot) -> tuple[ChangeRow, ...]:
-    """Those a human may decide now."""
-    return tuple(row for row in snapshot.changes if row.waits)
+    """Those that wait for a human and are not put off."""
+    now = snapshot.taken_at
+    return tuple(
+        row
+        for row in snapshot.changes
+        if row.waits and (row.deferred_until is None or row.deferred_until <= now)
+    )
 
 
 def changes_note(snapshot: DeskSnapshot) -> str:

@@ -114,10 +114,10 @@ class ChangeScreen(Deciding[ChangeAnswer], inherit_bindings=False):
 
     def idle_status(self) -> Line:
         if self.row.waits:
-            return line(Piece("if ignored: rejected when it expires", Tone.WARN))
+            return line(Piece("if ignored: it is gone when it expires", Tone.WARN))
         if undoable(self.row, self._clock.now()):
             return line(Piece("u takes the verdict back", Tone.ACCENT))
-        if self.row.status in IN_PLACE:
+        if self._in_place:
             return line(Piece("b rolls it back", Tone.ACCENT))
         return line(Piece("nothing is left to decide", Tone.MUTED))
 
@@ -125,7 +125,7 @@ class ChangeScreen(Deciding[ChangeAnswer], inherit_bindings=False):
         snapshot = self._view().state.snapshot
         expires = self.expires_at
         if expires is not None and self._clock.now() >= expires:
-            return "it expired, which rejects it"
+            return "it expired: it is gone"
         if self.row.waits and self.row.evidence is None:
             return "its evidence cannot be read"
         if self.row.waits and not self.row.sound:
@@ -136,11 +136,16 @@ class ChangeScreen(Deciding[ChangeAnswer], inherit_bindings=False):
         if row is None:  # older than what a screen always has
             return "it is gone from the desk" if self.row.waits else ""
         if row.status is not self.row.status:
-            by = f" by {clean(row.decided_by)}" if row.decided_by else ""
-            return f"it is {row.status.value}{by} meanwhile"
+            return f"meanwhile: {standing(row, self._clock.now()).text}"
         if row.digest != self.row.digest:
             return "the proposal changed; close and open it again"
         return ""
+
+    @property
+    def _in_place(self) -> bool:
+        """Whether it can be rolled back: also what is past its time to undo and not carried out yet."""
+        approved = self.row.status is AdjustmentStatus.APPROVED
+        return self.row.status in IN_PLACE or (approved and not undoable(self.row, self._clock.now()))
 
     def _say(
         self, verb: ChangeVerb, *, reason: str = "", until: datetime | None = None, may: bool = True
@@ -193,7 +198,7 @@ class ChangeScreen(Deciding[ChangeAnswer], inherit_bindings=False):
         self._say(ChangeVerb.UNDONE, may=undoable(self.row, self._clock.now()))
 
     def action_roll_back(self) -> None:
-        self._say(ChangeVerb.ROLLED_BACK, reason="by hand", may=self.row.status in IN_PLACE)
+        self._say(ChangeVerb.ROLLED_BACK, reason="by hand", may=self._in_place)
 
     @on(Button.Pressed, "#reject")
     def reject_pressed(self) -> None:

@@ -57,10 +57,12 @@ class Opening(DeskFrame, inherit_bindings=False):
         view = self.view_of_app()
         snapshot, chosen = view.state.snapshot, self.selection
         if snapshot is not None and chosen is not None and chosen.kind is PaneId.CHANGES:
-            for row in snapshot.changes:
-                if str(row.id) == chosen.key and undoable(row, view.now):
-                    self.post_message(ChangeUndoAsked(row.id))
-                    return
+            row = next((row for row in snapshot.changes if str(row.id) == chosen.key), None)
+            if row is not None and undoable(row, view.now):
+                self.post_message(ChangeUndoAsked(row.id))
+            else:  # a verdict on a trade is another matter: it must not be taken back in its place
+                self.notify("no verdict on this change can be taken back now", timeout=5)
+            return
         self.post_message(UndoAsked())
 
     def action_loop(self) -> None:

@@ -46,7 +46,7 @@ def loop_lines(health: LoopHealth | None, width: int) -> list[Line]:
         labelled("outcomes", known, blocked, width=LABEL),
         labelled("variants", f"{health.trials:,} ever tried", width=LABEL),
         line(),
-        line(Piece("IN THE SHADOW", Tone.HEAD)),
+        line(Piece("TRIALS", Tone.HEAD)),
     ]
     if not health.shadow:
         lines.append(line(Piece("  nothing is or was on trial", Tone.MUTED)))
@@ -70,7 +70,10 @@ def _trial(trial: TrialRow, width: int) -> list[Line]:
         line(
             "  ",
             outside(trial.short_id, Tone.STRONG),
-            outside(f" {trial.parameter_name}{change}: {trial.state.value} since {trial.started}"),
+            outside(
+                f" {trial.parameter_name}{change}: trial {trial.state.value} since {trial.started}, "
+                f"the change {trial.status.value.replace('_', ' ')}"
+            ),
         ),
         *paragraph(f"{wealth}; {trial.note}" if trial.note else wealth, width, indent=4, tone=Tone.MUTED),
     ]
