@@ -127,7 +127,9 @@ _CALLS = """
                           and t.id in (d.champion_interaction_id, d.challenger_interaction_id))
        and not (t.agent_name = 'learning' and exists (
                select 1 from strategy_adjustments s where s.session = t.session
-                  and s.status in ('proposed', 'approved', 'shadow', 'promotable')))
+                  and (s.status in ('proposed', 'approved', 'shadow', 'promotable')
+                       or exists (select 1 from experiments e
+                                   where e.adjustment_id = s.id and e.state = 'running'))))
 """
 _REMOVE_CALLS = """
     update llm_interactions i

@@ -189,7 +189,7 @@ def prompt_parts(text: str) -> tuple[str, str]:
 
 
 async def refuse_change(connection: AsyncConnection, adjustment_id: UUID, reason: str) -> str:
-    """Keep in the caller's transaction why an approved change does not take effect; in words, as it is said."""
+    """Keep in the caller's transaction why an approved change does not take effect; in words."""
     return await _answered_async(connection, _refuse(adjustment_id, reason))
 
 

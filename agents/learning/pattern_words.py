@@ -27,7 +27,7 @@ EXAMPLES = (
 
 _TAKEN, _DENIED = "\x00", "\x01"  # clean text has neither
 _NOT = re.compile(
-    r"(?:\b(?:not|no|non|never|without|except|excluding|exclude|unless|outside|other than|\w+n't)\b"
+    r"(?:\b(?:not|no|non|neither|never|without|except|excluding|exclude|unless|outside|other than|\w+n't)\b"
     r"(?:[\s-]+(?:in|a|an|the|of|for|during|by|any|from|with|when))*|\x01+\s*(?:or|nor|,))[\s-]*$",
     re.IGNORECASE,
 )
@@ -55,6 +55,7 @@ _R = re.compile(
     rf"(?:between\s+)?{_NUMBER}\s*r?\s*(?:to|and|-)\s*{_NUMBER})\s*r\b",
     re.IGNORECASE,
 )
+_LOST_R = re.compile(rf"\b(?:lost|lose|losing|down)\s+(?:{_R.pattern})", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +122,8 @@ class _Parser:
         shouted = not any(letter.islower() for letter in self.text)
         for name, pattern in _RANGES:
             self._each(pattern, partial(_ranged, name))
+        for lost in _LOST_R.finditer(self.text):  # more of a loss is less of a result: not guessed at
+            self._deny(*lost.span())
         self._each(_R, partial(_ranged, "r"))
         if not shouted:  # BIG is a symbol, big is a word
             self._each(_WORD, lambda match: self._symbol(match[0]) if match[0].isupper() else None)

@@ -9,6 +9,7 @@ import asyncio
 import logging
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import cast
 
 import psycopg
 
@@ -25,6 +26,7 @@ LOOK_S = 60.0
 RETRY = timedelta(hours=1)
 BY_ITSELF = Operator(name="the runtime")
 DAY = timedelta(hours=23, minutes=30)  # so that a late night does not push the next one later and later
+_OWN_LAST = "select max(at) from operations where kind = %s and who = %s and text not like 'FAILED%%'"
 
 
 class NightlyBackup:
@@ -51,21 +53,39 @@ class NightlyBackup:
         while self._settings.nightly:
             await asyncio.sleep(LOOK_S)
             now = datetime.now(UTC)
-            if self.is_due(now):
-                await asyncio.to_thread(self.make, now)
+            await asyncio.to_thread(self._make_if_due, now)
         await asyncio.Event().wait()
 
+    def _make_if_due(self, now: datetime) -> None:
+        try:
+            due = self.is_due(now)
+        except psycopg.Error as away:
+            log.warning("whether a backup is due cannot be read: %s", away)
+            return
+        if due:
+            self.make(now)
+
     def is_due(self, now: datetime) -> bool:
-        """Whether the hour has come, the newest backup is a day old, and the last failure an hour."""
+        """Whether the hour has come, the newest backup is a day old, and the last failure an hour.
+
+        Where text is removed after it, the newest counts that was made here: one that somebody makes by hand
+        every day must not keep the text for ever. psycopg.Error while the database is away.
+        """
         if now.hour < self._settings.hour_utc:
             return False
         if self._failed_at is not None and now - self._failed_at < RETRY:
             return False
+        made = self._own_last() if self._retention.removes else self._newest()
+        return made is None or now - made >= DAY
+
+    def _newest(self) -> datetime | None:
         known = backups_in(self._folder, self._desk)
-        if not known:
-            return True
-        made = datetime.fromtimestamp(known[-1].stat().st_mtime, UTC)
-        return now - made >= DAY
+        return datetime.fromtimestamp(known[-1].stat().st_mtime, UTC) if known else None
+
+    def _own_last(self) -> datetime | None:
+        with self._connected() as connection:
+            found = connection.execute(_OWN_LAST, [OperationKind.BACKUP, BY_ITSELF.name]).fetchone()
+        return cast("datetime | None", found[0]) if found else None
 
     def make(self, now: datetime) -> None:
         """Back the desk up and remove what is too old; a failure is an operation that is seen."""

@@ -36,7 +36,9 @@ def downgrade() -> None:
         op.drop_constraint(op.f(f"ck_{table}_text_removed"), table)
         op.drop_column(table, "text_removed_at")
     op.execute("update operations set kind = 'backup' where kind = 'retention'")
-    op.execute("set constraints all immediate")  # the audit of that row is written before the table is altered
+    op.execute(
+        "set constraints all immediate"
+    )  # the audit of that row is written before the table is altered
     op.execute("set constraints all deferred")
     _kinds(BEFORE)
 

@@ -231,6 +231,8 @@ def test_the_nightly_one_is_made_once_a_day_and_a_failure_is_noted(
     assert not nightly.is_due(now.replace(hour=5)) and nightly.is_due(now)
     nightly.make(now)
     assert not nightly.is_due(now + timedelta(hours=1))
+    back_up(bare, desk, tmp_path / "backups", now=now + timedelta(hours=20))  # by hand: the text waits for ours
+    assert nightly.is_due(now + timedelta(days=1))
     assert "came back whole" in scalar(conninfo, "select text from operations where kind = 'backup'")
     assert scalar(conninfo, with_words) == 0
     (made,) = backups_in(tmp_path / "backups", desk)
@@ -244,4 +246,4 @@ def test_the_nightly_one_is_made_once_a_day_and_a_failure_is_noted(
     said = scalar(conninfo, "select text from operations where kind = 'backup' order by at desc limit 1")
     assert said.startswith("FAILED: the backup cannot be written")
     assert scalar(conninfo, with_words) == 1
-    assert not broken.is_due(now + timedelta(minutes=30)) and broken.is_due(now + timedelta(hours=2))
+    assert not broken.is_due(now + timedelta(minutes=30)) and broken.is_due(now + timedelta(days=2))
