@@ -34,6 +34,13 @@ class TemplateDatabases(EmbeddedDatabases):
         """Make the desk's database as a user's first start does: with nothing in it."""
         super().create_desk(desk)
 
+    def keep_as_template(self, desk: str) -> str:
+        """Make a founded desk, open nowhere, a database to be copied, which is no desk any more; its name."""
+        name = f"kept_{uuid4().hex[:8]}"
+        with psycopg.connect(self.conninfo(), autocommit=True) as connection:
+            connection.execute(f'alter database "{self.desk_database(desk)}" rename to {name}'.encode())
+        return name
+
     def copy(self, template: str, name: str) -> None:
         """Make the database `name` as a copy of another, to which nobody is connected."""
         with psycopg.connect(self.conninfo(), autocommit=True) as connection:
