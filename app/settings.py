@@ -133,8 +133,8 @@ class Settings(BaseSettings):
         True,
         validation_alias="AGENT_ORCHESTRATOR_ENABLED",
         description="Whether the clock calls the agents; when false a runtime keeps the book, its data, "
-        "exits, protection and halts, but no agent reads news, argues or learns, the clock asks no model, and no "
-        "console starts a runtime; the same on every machine that works for the desk",
+        "exits, protection and halts, but no agent reads news, argues or learns, the clock asks no model, "
+        "and no console starts a runtime; the same on every machine that works for the desk",
     )
     start_equity: Decimal = Field(
         Decimal("100000.00"),

@@ -77,7 +77,7 @@ def embedded(shared_home: Path) -> Iterator[EmbeddedServer]:
 
 @pytest.fixture(scope="session")
 def databases(embedded: EmbeddedServer) -> TemplateDatabases:
-    """The databases on it; a new desk is a copy at the newest schema."""
+    """The databases on it."""
     return TemplateDatabases(embedded)
 
 

@@ -1,7 +1,8 @@
 """loop: when a change was turned down, claims that are superseded, decisions of a prompt in the shadow
 
 Versions of the parameters can only be added from here on. A proposed text is unique by its digest: an index
-cannot hold a whole prompt, which is why the way back leaves it. The way back forgets the shadow decisions and which claims were superseded.
+cannot hold a whole prompt, so the way back leaves that as it is. It forgets the shadow decisions and which
+claims were superseded.
 """
 
 from collections.abc import Sequence

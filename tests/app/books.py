@@ -18,6 +18,7 @@ from app.settings import Settings
 from app.wiring import desk_parts
 from storage.records import DeskKind, VerdictMode
 from storage.server import Server
+from tests.databases import TemplateDatabases
 
 
 async def prepare(
@@ -46,6 +47,8 @@ async def prepare(
         undo_s=undo_s,
         fresh=False,
     )
+    if isinstance(server, TemplateDatabases):
+        server.make_desk(desk)
     await found_desk(server, desk, request, sessions, parts)
     database = server.desk_database(desk)
     run = Replay(

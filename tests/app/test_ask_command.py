@@ -14,10 +14,10 @@ from agents.market.history import HistoryPack
 from app.runtime.market.reading import series_of
 from storage.engine import open_engine
 from storage.records import VerdictMode
-from storage.server import EmbeddedDatabases
 from storage.vendor_series import VendorSeries
 from tests.app.books import prepare
 from tests.app.test_runtime_commands import Here, here, paper
+from tests.databases import TemplateDatabases
 from tests.llm.desk import counted
 from tests.standins.claude import ClaudeStandIn
 
@@ -25,18 +25,24 @@ __all__ = ["here", "paper"]
 FIRST, LAST = date(2007, 1, 3), date(2007, 1, 5)
 
 
-@pytest.fixture
-def replayed(here: Here, databases: EmbeddedDatabases, sample: HistoryPack) -> str:
-    """A HISTORY desk of three sessions; on the last evening MSFT shows a setup."""
+@pytest.fixture(scope="module")
+def three_sessions(databases: TemplateDatabases, sample: HistoryPack) -> str:
+    """The database of a HISTORY desk of three sessions; on the last evening MSFT shows a setup."""
 
-    async def replay() -> str:
-        conninfo, run = await prepare(
-            databases, sample, FIRST, LAST, desk="asked", verdicts=VerdictMode.REJECT
-        )
+    async def replay() -> None:
+        _, run = await prepare(databases, sample, FIRST, LAST, desk="asked", verdicts=VerdictMode.REJECT)
         assert await run.run(asyncio.Event())
-        return conninfo
 
-    return asyncio.run(replay())
+    asyncio.run(replay())
+    return databases.keep_as_template("asked")
+
+
+@pytest.fixture
+def replayed(here: Here, databases: TemplateDatabases, three_sessions: str) -> str:
+    """That desk, the test's own."""
+    database = databases.desk_database("asked")
+    databases.copy(three_sessions, database)
+    return databases.conninfo(database)
 
 
 def told(here: Here, *words: str) -> dict[str, Any]:

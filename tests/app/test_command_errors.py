@@ -257,7 +257,7 @@ def test_only_a_desk_of_history_is_dropped(shell: Shell) -> None:
 
 def test_the_desks_are_listed_with_how_far_they_came(shell: Shell) -> None:
     desk_in(shell, "one")
-    shell.databases.create_bare_desk("two")
+    shell.databases.create_desk("two")
     said = shell.run("desks", "list")
     assert (said.code, said.err) == (0, "")
     assert said.out == "one: history, paused at 2018-01-29, A small history\ntwo: empty\n"

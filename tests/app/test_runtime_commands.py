@@ -525,7 +525,7 @@ def test_a_desk_of_another_schema_is_neither_read_nor_migrated(here: Here, argum
 
 @pytest.mark.parametrize("arguments", EVERY, ids=" ".join)
 def test_a_database_that_is_not_a_desk_yet_is_called_empty(here: Here, arguments: list[str]) -> None:
-    here.databases.create_bare_desk("bare")
+    here.databases.create_desk("bare")
     empty = "desk bare is empty; `quorum run --desk bare` founds it"
     assert here.refused(*arguments, "--desk", "bare") == empty
     here.desk("unfounded")

@@ -32,6 +32,7 @@ def desk() -> Iterator[tuple[Path, Desk]]:
             kill(desk.leader)
 
 
+@pytest.mark.long
 def test_a_console_starts_a_runtime_and_leaves_it_running(desk: tuple[Path, Desk]) -> None:
     home, paper = desk
     with Console(home, "--desk", "paper") as console:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from uuid import uuid4
 
-import psycopg
 import pytest
-from psycopg.conninfo import conninfo_to_dict
 
 from agents.market.history import HistoryPack
 from tests.databases import TemplateDatabases
@@ -17,11 +15,7 @@ from tests.runtime.stage import FIRST, Stage, found_rehearsal, open_stage
 @pytest.fixture(scope="session")
 def rehearsal_template(databases: TemplateDatabases, sample: HistoryPack) -> str:
     """The name of a database that is a rehearsal nobody has run yet. No desk: other tests drop desks."""
-    founded = conninfo_to_dict(found_rehearsal(databases, sample, FIRST).conninfo)["dbname"]
-    name = f"rehearsal_{uuid4().hex[:8]}"
-    with psycopg.connect(databases.conninfo(), autocommit=True) as connection:
-        connection.execute(f"alter database {founded} rename to {name}")
-    return name
+    return databases.keep_as_template(found_rehearsal(databases, sample, FIRST).name)
 
 
 @pytest.fixture

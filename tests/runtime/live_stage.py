@@ -28,7 +28,7 @@ from app.wiring import desk_parts, sources, vendor_market
 from storage.engine import open_engine
 from storage.models import PaperHolding, ParameterVersion, Watch
 from storage.records import DeskKind, Slot, to_price
-from storage.server import EmbeddedDatabases
+from tests.databases import TemplateDatabases
 from tests.runtime.stage import EQUITY, HandClock, Stage, read
 from tests.standins.fmp import FmpStandIn
 from tests.standins.market import StandInMarket
@@ -86,7 +86,7 @@ class LiveStage(Stage):
 
 @asynccontextmanager
 async def live_stage(
-    databases: EmbeddedDatabases,
+    databases: TemplateDatabases,
     *,
     first: date = MONDAY,
     watched: Sequence[str] = WATCHED,
@@ -97,7 +97,9 @@ async def live_stage(
     """A desk at dawn of its first session, with these names watched and held."""
     market = StandInMarket()
     rehearsed = Rehearsal(pack=None, first=first, speed=1.0)
-    desk = await open_live_desk(databases, f"t{uuid4().hex[:10]}", start_equity=EQUITY, rehearsal=rehearsed)
+    name = f"t{uuid4().hex[:10]}"
+    databases.make_desk(name)
+    desk = await open_live_desk(databases, name, start_equity=EQUITY, rehearsal=rehearsed)
     execute(desk.conninfo, "update desk set undo_s = 0, undo_risky_s = 0")
     seed(desk.conninfo, market, first, watched, held)
     clock = TellingClock(desk.conninfo, desk.founded)

@@ -48,7 +48,7 @@ from storage.models import (
     Vote,
 )
 from storage.records import ApprovalState, DeskKind, Operator, RunState, Slot, uuid7
-from storage.server import Server
+from tests.databases import TemplateDatabases
 from tests.storage.desk_builder import execute
 
 FIRST = date(2007, 1, 5)  # MSFT and NVDA are proposed on this evening, and bought at the next open
@@ -152,12 +152,14 @@ async def open_stage(conninfo: str, pack: HistoryPack) -> AsyncIterator[Stage]:
             await engine.dispose()
 
 
-def found_rehearsal(server: Server, pack: HistoryPack, first: date) -> LiveDesk:
+def found_rehearsal(server: TemplateDatabases, pack: HistoryPack, first: date) -> LiveDesk:
     """A new desk over the pack, on which a verdict takes effect at once."""
+    name = f"t{uuid4().hex[:10]}"
+    server.make_desk(name)
     desk = asyncio.run(
         open_live_desk(
             server,
-            f"t{uuid4().hex[:10]}",
+            name,
             start_equity=EQUITY,
             rehearsal=Rehearsal(pack=pack, first=first, speed=600.0),
         )

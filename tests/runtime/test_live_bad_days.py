@@ -20,7 +20,7 @@ from app.runtime.market.fetching import Fetching, NotingAsker
 from app.runtime.market.reading import announcement_of
 from storage.calls import CallFault, Priority
 from storage.records import Slot
-from storage.server import EmbeddedDatabases
+from tests.databases import TemplateDatabases
 from tests.runtime.live_stage import MONDAY, LiveStage, live_stage
 from tests.storage.desk_builder import execute, writing
 
@@ -29,7 +29,7 @@ AAPL, MSFT, KO = "AAPL", "MSFT", "KO"
 
 
 @pytest.fixture
-async def stage(databases: EmbeddedDatabases) -> AsyncIterator[LiveStage]:
+async def stage(databases: TemplateDatabases) -> AsyncIterator[LiveStage]:
     """A desk that watches three names and holds the first of them."""
     async with live_stage(databases, watched=(AAPL, KO, MSFT), held=(AAPL,)) as opened:
         yield opened

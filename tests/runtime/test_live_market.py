@@ -12,7 +12,7 @@ from agents.market.calendar import next_session, previous_session
 from app.runtime.jobs import TryAgain
 from storage.desk import Desk
 from storage.records import Slot, to_price
-from storage.server import EmbeddedDatabases
+from tests.databases import TemplateDatabases
 from tests.runtime.live_stage import MONDAY, LiveStage, live_stage
 from tests.runtime.stage import read
 from tests.standins.fmp_words import Fault, FaultKind
@@ -25,7 +25,7 @@ EVENING = (Slot.SETTLE, Slot.REGIME, Slot.SCREEN, Slot.DELIBERATE, Slot.DIGEST)
 
 
 @pytest.fixture
-async def stage(databases: EmbeddedDatabases) -> AsyncIterator[LiveStage]:
+async def stage(databases: TemplateDatabases) -> AsyncIterator[LiveStage]:
     """A desk that watches three names and holds the first of them."""
     async with live_stage(databases, watched=(AAPL, KO, MSFT), held=(AAPL,), key=KEY) as opened:
         yield opened
@@ -58,7 +58,7 @@ async def test_an_evening_reads_the_regime_by_a_volatility_index_that_says_who_t
 
 
 async def test_when_cboe_is_away_the_next_source_tells_and_the_run_says_so(
-    databases: EmbeddedDatabases,
+    databases: TemplateDatabases,
 ) -> None:
     async with live_stage(databases, watched=(KO,), held=(), key=KEY, cboe="/public/gone.csv") as stage:
         await stage.slot(MONDAY, Slot.SETTLE)
@@ -211,7 +211,7 @@ async def test_a_mark_below_the_stop_is_told_and_nothing_is_sold(stage: LiveStag
     assert await stage.rows("select count(*) from orders") == [(0,)]
 
 
-async def test_news_is_kept_once(databases: EmbeddedDatabases) -> None:
+async def test_news_is_kept_once(databases: TemplateDatabases) -> None:
     async with live_stage(databases, watched=(AAPL, KO), held=(), key=KEY) as stage:
         await stage.slot(MONDAY, Slot.NEWS)
         count = "select count(*), count(distinct digest) from news_items"

@@ -7,7 +7,7 @@ from datetime import date
 import pytest
 
 from agents.market.calendar import sessions
-from storage.server import EmbeddedDatabases
+from tests.databases import TemplateDatabases
 from tests.runtime.live_stage import (
     HELD,
     MONDAY,
@@ -24,7 +24,7 @@ MOST_A_DAY = 130
 
 @pytest.mark.long
 async def test_a_week_after_the_backfill_costs_at_most_130_calls_a_day_on_good_data(
-    databases: EmbeddedDatabases,
+    databases: TemplateDatabases,
 ) -> None:
     days = sessions(MONDAY, LAST)
     async with live_stage(databases) as stage:

@@ -37,6 +37,7 @@ from storage.records import (
     Slot,
 )
 from storage.server import MAIN_DESK, EmbeddedDatabases
+from tests.databases import TemplateDatabases
 from tests.forks import ended, forked
 from tests.storage import desk_builder as build
 from tests.storage.desk_builder import CLOSE, SESSIONS, approved, execute, scalar, terms, writing
@@ -392,7 +393,7 @@ def test_revisions_form_one_line_in_the_order_of_their_numbers() -> None:
 
 
 def test_alembic_itself_goes_down_and_up_from_the_shell(
-    shared_home: Path, databases: EmbeddedDatabases
+    shared_home: Path, databases: TemplateDatabases
 ) -> None:
     def alembic(*arguments: str) -> list[tuple[object, ...]]:
         done = subprocess.run(
@@ -407,7 +408,7 @@ def test_alembic_itself_goes_down_and_up_from_the_shell(
         assert done.returncode == 0, done.stderr
         return dump(paper)
 
-    databases.create_desk(MAIN_DESK)
+    databases.make_desk(MAIN_DESK)
     try:
         paper = databases.conninfo(databases.desk_database(MAIN_DESK))
         made = dump(paper)
