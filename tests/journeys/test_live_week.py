@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -102,6 +103,9 @@ def test_a_week_of_verdicts_by_keys_ends_with_sound_books_and_a_whole_audit() ->
                 )
                 console.press("\x11\x11")
                 console.end(timeout_s=20)
+                # In good order: what it has begun is answered before the vendor goes, and its children end.
+                runtime.send(signal.SIGTERM)
+                runtime.end(timeout_s=120)
                 said = runtime.said
         try:
             report(desk, given, home_anchors=len(read_anchors(anchors_path(home, NAME))))
