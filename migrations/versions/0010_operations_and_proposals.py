@@ -75,7 +75,9 @@ def upgrade() -> None:
 def downgrade() -> None:
     for name in ("waiting_short_id", "in_flight"):
         op.drop_index(f"uq_{TABLE}_{name}", TABLE)
-    op.drop_constraint(op.f(f"uq_{TABLE}_session_parameter_name_new_value"), TABLE)
+    once = f"uq_{TABLE}_session_parameter_name_new_value"
+    op.execute(f"alter table {TABLE} drop constraint if exists {once}")
+    op.execute(f"drop index if exists {once}")  # what 0021 made of it, and leaves on its way back
     for name in CHECKS:
         op.drop_constraint(op.f(f"ck_{TABLE}_{name}"), TABLE)
     op.execute("update strategy_adjustments set status = 'rejected' where status = 'refused'")
