@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from textual import on
-from textual.app import ComposeResult
-from textual.binding import BindingType
-from textual.containers import Vertical
-from textual.screen import ModalScreen
 
-from app.console.actions import Scope, bindings_for
 from app.console.figures import full
 from app.console.messages import DigestRead
+from app.console.screens.page import Page
 from app.console.text import Line, Piece, Tone, line, outside, paragraph
-from app.console.widgets.lines import LinesView
 
 if TYPE_CHECKING:
     from app.console.readings import Readings
@@ -40,41 +35,22 @@ def digest_lines(digest: StoredDigest | None, width: int) -> list[Line]:
     return lines
 
 
-class DigestScreen(ModalScreen[None], inherit_bindings=False):
-    BINDINGS: ClassVar[list[BindingType]] = bindings_for(Scope.READING)
-    AUTO_FOCUS = "LinesView"
+class DigestScreen(Page):
+    NAME = "digest"
+    HEADING = "Digest"
 
     def __init__(self, readings: Readings) -> None:
         super().__init__()
         self._readings = readings
-        self._read: DigestRead | None = None
+        self._digest: StoredDigest | None = None
 
-    def compose(self) -> ComposeResult:
-        with Vertical(id="digest") as box:
-            box.border_title = "Digest"
-            box.border_subtitle = "esc closes"
-            yield LinesView(id="digest-text")
-
-    def on_mount(self) -> None:
+    def ask(self) -> None:
         self._readings.read_digest(self.post_message)
-
-    def on_resize(self) -> None:
-        self.call_after_refresh(self._show)
 
     @on(DigestRead)
     def digest_read(self, message: DigestRead) -> None:
-        self._read = message
-        self._show()
+        self._digest = message.digest
+        self.shown(message.problem)
 
-    def _show(self) -> None:
-        text, read = self.query_one(LinesView), self._read
-        width = max(text.room, 30)
-        if read is None:
-            text.set_lines(paragraph("reading ...", width, tone=Tone.MUTED))
-        elif read.problem:
-            text.set_lines(paragraph(read.problem, width, tone=Tone.BAD))
-        else:
-            text.set_lines(digest_lines(read.digest, width))
-
-    def action_close_reading(self) -> None:
-        self.dismiss(None)
+    def page_lines(self, width: int) -> list[Line]:
+        return digest_lines(self._digest, width)

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from textual import on
-from textual.app import ComposeResult
-from textual.binding import BindingType
-from textual.containers import Vertical
-from textual.screen import ModalScreen
 
-from app.console.actions import Scope, bindings_for
 from app.console.figures import full
 from app.console.messages import LoopRead
+from app.console.screens.page import Page
 from app.console.text import Line, Piece, Tone, labelled, line, outside, paragraph
-from app.console.widgets.lines import LinesView
 
 if TYPE_CHECKING:
     from app.console.changing import Changing
@@ -79,41 +74,22 @@ def _trial(trial: TrialRow, width: int) -> list[Line]:
     ]
 
 
-class LoopScreen(ModalScreen[None], inherit_bindings=False):
-    BINDINGS: ClassVar[list[BindingType]] = bindings_for(Scope.READING)
-    AUTO_FOCUS = "LinesView"
+class LoopScreen(Page):
+    NAME = "loop"
+    HEADING = "Learning"
 
     def __init__(self, readings: Changing) -> None:
         super().__init__()
         self._readings = readings
-        self._read: LoopRead | None = None
+        self._health: LoopHealth | None = None
 
-    def compose(self) -> ComposeResult:
-        with Vertical(id="loop") as box:
-            box.border_title = "Learning"
-            box.border_subtitle = "esc closes"
-            yield LinesView(id="loop-text")
-
-    def on_mount(self) -> None:
+    def ask(self) -> None:
         self._readings.read_loop(self.post_message)
-
-    def on_resize(self) -> None:
-        self.call_after_refresh(self._show)
 
     @on(LoopRead)
     def loop_read(self, message: LoopRead) -> None:
-        self._read = message
-        self._show()
+        self._health = message.health
+        self.shown(message.problem)
 
-    def _show(self) -> None:
-        text, read = self.query_one(LinesView), self._read
-        width = max(text.room, 30)
-        if read is None:
-            text.set_lines(paragraph("reading ...", width, tone=Tone.MUTED))
-        elif read.problem:
-            text.set_lines(paragraph(read.problem, width, tone=Tone.BAD))
-        else:
-            text.set_lines(loop_lines(read.health, width))
-
-    def action_close_reading(self) -> None:
-        self.dismiss(None)
+    def page_lines(self, width: int) -> list[Line]:
+        return loop_lines(self._health, width)
