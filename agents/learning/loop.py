@@ -248,7 +248,8 @@ class SelfLearningLoop:
             trials=await memory.trials_ever(),
             busy=await memory.families_in_flight(),
             rejected=frozenset(
-                (name, Decimal(value)) for name, value in await memory.turned_down(AdjustmentKind.PARAMETER)
+                ParameterChange(one.name, Decimal(one.old_value), Decimal(one.new_value))
+                for one in await memory.turned_down(AdjustmentKind.PARAMETER)
             ),
         )
         nights = [await aside(_searched(simulator, tonight, told, asked))]
@@ -331,7 +332,7 @@ def parameters_of(family: str, session: date) -> tuple[str, ...]:
 class _Asked:
     trials: int
     busy: frozenset[str]
-    rejected: frozenset[tuple[str, Decimal]]
+    rejected: frozenset[ParameterChange]
 
 
 async def _searched(simulator: Simulator, tonight: Tonight, told: Hypotheses, asked: _Asked) -> Night:

@@ -73,7 +73,8 @@ async def judge_prompt(
             old,
             _refused("only prompts of news and research can be compared by their decisions"),
         )
-    if (idea.agent.value, idea.text) in await memory.turned_down(AdjustmentKind.PROMPT):
+    down = await memory.turned_down(AdjustmentKind.PROMPT)
+    if any((one.name, one.new_value) == (idea.agent.value, idea.text) for one in down):
         return _adjustment(
             tonight, idea, old, _refused("it was rejected before, and there is no new evidence")
         )

@@ -75,7 +75,7 @@ async def search(
     *,
     trials_before: int,
     in_flight: Collection[str] = (),
-    rejected: Collection[tuple[str, Decimal]] = (),
+    rejected: Collection[ParameterChange] = (),
     only: Collection[str] | None = None,
 ) -> Night:
     """Try every replayable parameter two steps down and up, and judge the best of each family.
@@ -119,7 +119,7 @@ async def examine(
     *,
     trials_before: int,
     in_flight: Collection[str] = (),
-    rejected: Collection[tuple[str, Decimal]] = (),
+    rejected: Collection[ParameterChange] = (),
 ) -> Night:
     """Judge what somebody else proposed tonight, a model or a human, by the same gate as the search's own.
 

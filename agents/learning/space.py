@@ -251,13 +251,13 @@ def sift(
     rules: DeskRules,
     *,
     in_flight: Collection[str] = (),
-    rejected: Collection[tuple[str, Decimal]] = (),
+    rejected: Collection[ParameterChange] = (),
 ) -> tuple[tuple[ParameterChange, ...], tuple[RefusedChange, ...]]:
     """The changes of one night that may go on, in their order, and those refused, each with its reason.
 
-    `in_flight` are families with a change on trial; `rejected` are names and new values a human has turned
-    down and for which there is no new evidence. Of two changes in a family the first goes on; two values for
-    one parameter contradict each other and neither does.
+    `in_flight` are families with a change on trial; `rejected` are changes a human has turned down and for
+    which there is no new evidence: who refuses a step refuses a longer one the same way. Of two changes in a
+    family the first goes on; two values for one parameter contradict each other and neither does.
     """
     told = list(changes)
     values: dict[str, set[Decimal]] = {}
@@ -273,7 +273,7 @@ def sift(
             reason = f"tonight's proposals contradict each other: {said}"
         if reason is None and change in taken:
             reason = "it was proposed already tonight"
-        if reason is None and (change.name, change.new) in rejected:
+        if reason is None and any(_goes_as_far(change, one) for one in rejected):
             reason = "it was rejected before, and there is no new evidence"
         if reason is None and (family := space()[change.name].family) in busy:
             reason = f"a change of {family} is in flight: one at a time"
@@ -283,6 +283,13 @@ def sift(
         taken.append(change)
         busy.add(space()[change.name].family)
     return tuple(taken), tuple(refused)
+
+
+def _goes_as_far(change: ParameterChange, other: ParameterChange) -> bool:
+    """Whether a change moves the same parameter the same way, to where the other leads or beyond."""
+    way = other.new - other.old
+    same_way = (change.new - change.old) * way > 0
+    return change.name == other.name and same_way and (change.new - other.new) * way >= 0
 
 
 def _parameter(place: str, field: str, info: FieldInfo, unit: str, step: Decimal) -> Parameter:

@@ -26,6 +26,7 @@ from storage.memory.nights import (
     OutcomeCounts,
     StageDone,
     TriedVariant,
+    TurnedDown,
 )
 from storage.memory.patterns import CandidateWanted, PastCandidate, PastTrade, PatternMemory, StoredTrade
 from storage.memory.screens import Horizon, ScreenMemory, ScreenOutcome, StoredThesis, Unmeasured
@@ -65,6 +66,7 @@ __all__ = [
     "TradeRecord",
     "TrialReading",
     "TriedVariant",
+    "TurnedDown",
     "Unmeasured",
     "VoteCast",
 ]

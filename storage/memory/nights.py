@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -37,6 +37,15 @@ ON_ITS_WAY = (
     AdjustmentStatus.PROMOTABLE,
 )
 TURNED_DOWN = (AdjustmentStatus.REJECTED, AdjustmentStatus.ROLLED_BACK, AdjustmentStatus.EXPIRED)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TurnedDown:
+    """A change that was not wanted: of a parameter by its name, or of the words of an agent."""
+
+    name: str
+    old_value: str
+    new_value: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,8 +144,8 @@ class NightMemory(Part):
         )
         return frozenset(rows)
 
-    async def turned_down(self, kind: AdjustmentKind) -> frozenset[tuple[str, str]]:
-        """Names and new values that a human or the shadow turned down, with too few trades closed since."""
+    async def turned_down(self, kind: AdjustmentKind) -> Sequence[TurnedDown]:
+        """What a human or the shadow turned down, with too few trades closed since."""
         since = (
             select(func.count())
             .select_from(TradeOutcome)
@@ -145,14 +154,16 @@ class NightMemory(Part):
             .scalar_subquery()
         )
         rows = await self._session.execute(
-            select(StrategyAdjustment.parameter_name, StrategyAdjustment.new_value).where(
+            select(
+                StrategyAdjustment.parameter_name, StrategyAdjustment.old_value, StrategyAdjustment.new_value
+            ).where(
                 StrategyAdjustment.kind == kind,
                 StrategyAdjustment.status.in_(TURNED_DOWN),
                 StrategyAdjustment.turned_down_session.is_not(None),
                 since < NEW_EVIDENCE,
             )
         )
-        return frozenset((row[0], row[1]) for row in rows)
+        return [TurnedDown(name=row[0], old_value=row[1], new_value=row[2]) for row in rows]
 
     async def outcome_counts(self, session: date) -> OutcomeCounts:
         """How many trades have come to their end, and of how many it is still to come."""

@@ -11,7 +11,7 @@ from agents.learning.space import DeskRules
 from agents.learning.tonight import Tonight
 from agents.trading.costs import Costs
 from storage.learning_records import AdjustmentKind
-from storage.memory import AgentMemory
+from storage.memory import AgentMemory, TurnedDown
 from storage.records import PositionState
 from tests.storage import desk_builder as build
 from tests.storage.desk_builder import SESSIONS, execute, scalar, terms, writing
@@ -111,9 +111,12 @@ async def test_what_was_turned_down_needs_trades_closed_since_then(
 ) -> None:
     monkeypatch.setattr("storage.memory.nights.NEW_EVIDENCE", 12)
     down = "update strategy_adjustments set status = 'rolled_back', turned_down_session = %s"
-    name = ("setups.momentum.rsi_min", "52")
-    for since, expected in ((SESSIONS[2], {name}), (SESSIONS[1], set())):  # all closed on the third session
+    not_wanted = TurnedDown(name="setups.momentum.rsi_min", old_value="50", new_value="52")
+    for since, expected in (
+        (SESSIONS[2], [not_wanted]),
+        (SESSIONS[1], []),
+    ):  # all closed on the third session
         execute(applied, down, since)
         async with build.transaction(applied) as session:
             assert await AgentMemory(session).turned_down(AdjustmentKind.PARAMETER) == expected
-            assert await AgentMemory(session).turned_down(AdjustmentKind.PROMPT) == set()
+            assert await AgentMemory(session).turned_down(AdjustmentKind.PROMPT) == []

@@ -75,7 +75,7 @@ async def test_the_same_night_comes_out_alike_and_rejected_or_busy_changes_stay_
     found = await night(patient, IMPATIENT)
     assert await night(patient, IMPATIENT) == found
 
-    rejected = await night(patient, IMPATIENT, rejected={(HOLD, Decimal(6))})
+    rejected = await night(patient, IMPATIENT, rejected=[ParameterChange(HOLD, Decimal(2), Decimal(6))])
     assert rejected.proposals == ()
     assert [one.reason for one in rejected.refused] == [
         "it was rejected before, and there is no new evidence"

@@ -116,7 +116,7 @@ def test_a_night_sifts_duplicates_contradictions_families_and_what_was_rejected(
         [rsi, rsi, low, high, stop, target, surge, heat],
         RULES,
         in_flight={"limits"},
-        rejected={(surge.name, surge.new)},
+        rejected=[surge],
     )
     assert taken == (rsi, stop)
     assert [(one.change, one.reason) for one in refused] == [
@@ -127,6 +127,18 @@ def test_a_night_sifts_duplicates_contradictions_families_and_what_was_rejected(
         (surge, "it was rejected before, and there is no new evidence"),
         (heat, "a change of limits is in flight: one at a time"),
     ]
+
+
+@given(
+    st.sampled_from(["1.3", "1.4", "1.6", "1.7"]),
+    st.sampled_from(["1.2", "1.3", "1.4", "1.6", "1.7", "1.8"]),
+)
+def test_who_refuses_a_step_refuses_a_longer_one_the_same_way_and_no_other(down: str, asked: str) -> None:
+    name = "setups.breakout.volume_ratio_min"  # 1.5 in force
+    refused = sift([change(name, asked)], RULES, rejected=[change(name, down)])[1]
+    far, limit = float(asked) - 1.5, float(down) - 1.5
+    assert bool(refused) == (far * limit > 0 and abs(far) >= abs(limit) - 1e-9)
+    assert sift([change(name, asked)], RULES, rejected=[change("screen.rsi_max", "41")])[1] == ()
 
 
 def test_a_change_reads_as_it_is_said() -> None:
