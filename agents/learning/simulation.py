@@ -40,7 +40,7 @@ from agents.trading.limits import AT_THE_TOP, BookView, Candidate, Limits, earni
 from agents.trading.limits.facts import candidate
 from agents.trading.outcomes import outcome
 from agents.trading.policy import Policy, is_tighter, policy_for
-from agents.trading.screener import Screened, ScreenRules, screen_readings
+from agents.trading.screener import Screened, ScreenRules, near_setups, screen_readings
 from agents.trading.setups import SetupPlan, plan_setup
 from storage.records import DeskKind, SetupType, TradeTerms
 
@@ -99,14 +99,13 @@ class HistorySimulator:
     def over(self, first: date, last: date) -> "HistorySimulator":
         """Another span of the same history, sharing all that is known of its sessions; not at the same time.
 
-        Only trades are worked out anew: whether one has ended depends on the span. ValueError without a
-        session from `first` to `last`.
+        ValueError without a session from `first` to `last`.
         """
         other = HistorySimulator(self._history, first, last, equity=self._equity)
         other._readings, other._regimes = self._readings, self._regimes
         other._screens, other._bars = self._screens, self._bars
         other._at_raises, other._known = self._at_raises, self._known
-        other._voted_down = self._voted_down
+        other._voted_down, other._trades = self._voted_down, self._trades
         return other
 
     async def run(self, rules: DeskRules, costs: Costs, *, every: bool = False) -> Run:
@@ -133,12 +132,13 @@ class HistorySimulator:
                 plan = plan_setup(row.symbol, row.technicals, rules.setups, policy.setups)
                 if not isinstance(plan, SetupPlan):
                     continue
-                key = (_prices(plan), limits, rules.limits, raises, costs)
+                key = (_prices(plan), limits, rules.limits, rules.regime_policy, costs)
                 found = self._trades.get(key)
                 if found is None:
                     found = await self._trade(place, row, regime, policy.setups, limits, rules, raises, costs)
-                    if len(self._trades) < TRADES_KEPT:
-                        self._trades[key] = found
+                    self._keep(key, found)
+                elif isinstance(found, SimulatedTrade) and found.exited > self._sessions[-1]:
+                    found = _Untraded(is_open=True)  # another span saw its end
                 if isinstance(found, SimulatedTrade):
                     trades[found.key] = found
                     free_from[row.symbol] = found.exited
@@ -154,6 +154,14 @@ class HistorySimulator:
             index_symbol=symbol,
             index_return=held,
         )
+
+    def _keep(self, key: tuple[object, ...], found: "SimulatedTrade | _Untraded") -> None:
+        """What has ended is the same in every span; of what is open another one may see the end."""
+        if isinstance(found, _Untraded) and found.is_open:
+            return
+        if len(self._trades) == TRADES_KEPT:
+            self._trades.clear()
+        self._trades[key] = found
 
     def _index(self) -> tuple[str | None, float | None]:
         first, last = (self._history.view(session) for session in (self._sessions[0], self._sessions[-1]))
@@ -210,7 +218,12 @@ class HistorySimulator:
             kept = self._screens[rules] = {}
         if (session, allowed) not in kept:
             read = self._read(session).unpacked()
-            kept[session, allowed] = screen_readings(session, read, rules, allowed=allowed).selected
+            near = {  # no other is selected, and most evenings most symbols are near nothing
+                symbol: one
+                for symbol, one in read.items()
+                if one is not None and near_setups(one, rules, allowed)
+            }
+            kept[session, allowed] = screen_readings(session, near, rules, allowed=allowed).selected
         return kept[session, allowed]
 
     async def _trade(

@@ -55,6 +55,25 @@ async def test_what_is_kept_between_variants_changes_no_trade(made: World) -> No
     assert await shared.run(RULES, doubled(Costs())) == await simulator_of(made).run(RULES, doubled(Costs()))
 
 
+async def test_what_is_kept_between_spans_changes_no_trade(made: World, sample: HistoryPack) -> None:
+    days = made.days
+    spans = [(days[210], days[400]), (days[215], days[405]), (days[230], days[398]), (days[210], days[-1])]
+    raised = [  # four times the regime becomes tighter
+        (date(2007, 7, 2), date(2007, 11, 30)),
+        (date(2007, 7, 2), date(2007, 8, 15)),
+        (date(2007, 7, 20), date(2007, 10, 31)),
+    ]
+    for history, some in ((made, spans), (sample, raised)):
+        shared = HistorySimulator(history, *some[0])
+        ends = set()
+        for span in some:
+            shared = shared.over(*span)
+            run = await shared.run(RULES, Costs())
+            assert run == await HistorySimulator(history, *span).run(RULES, Costs())
+            ends.add(run.open_ended)
+        assert len(ends) > 1  # some trade was open at the end of a span and not at that of another
+
+
 async def test_where_stops_are_raised_to_decides_trades_and_what_is_kept_of_them(sample: HistoryPack) -> None:
     first, last = date(2007, 7, 2), date(2007, 11, 30)  # four times the regime becomes tighter
     shared = HistorySimulator(sample, first, last)
