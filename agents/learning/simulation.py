@@ -49,7 +49,7 @@ NOBODY = UUID(int=0)
 
 # What is kept in memory between runs; what is beyond is worked out again.
 SCREENS_KEPT = 2  # of as many screen rules; ten years of ten candidates an evening are some 60 MB
-TRADES_KEPT = 100_000
+TRADES_KEPT = 40_000  # some 2.5 KB each
 
 
 class History(Protocol):
