@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import shutil
 import tempfile
 from collections.abc import Generator, Iterator
@@ -47,6 +48,11 @@ def pytest_collection_finish() -> None:
     gc.freeze()
     gc.set_threshold(*OFTEN_ENOUGH)
     gc.enable()
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: a third of a run is waiting for a server, a process or a clock."""
+    return len(os.sched_getaffinity(0)) + 1
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

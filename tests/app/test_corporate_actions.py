@@ -364,6 +364,7 @@ async def test_a_holding_lives_through_its_dividend_and_its_split(databases: Any
     assert_books_balance(conninfo)
 
 
+@pytest.mark.long
 async def test_a_replay_that_is_stopped_after_every_step_does_nothing_twice(
     databases: Any, pack: HistoryPack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -397,6 +398,7 @@ async def test_a_replay_that_is_stopped_after_every_step_does_nothing_twice(
     assert_books_balance(conninfo)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("state", [ApprovalState.PENDING, ApprovalState.APPROVED])
 async def test_a_split_voids_what_waits_for_its_open(
     databases: Any, pack: HistoryPack, state: ApprovalState
@@ -705,6 +707,7 @@ def _told(move: str | int, day: date, position: Position) -> CorporateAction:
     return split(move, day)
 
 
+@pytest.mark.long
 @pytest.mark.pack
 async def test_apple_is_held_over_its_split_and_its_dividend(
     databases: Any, market_pack: HistoryPack

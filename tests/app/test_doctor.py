@@ -113,6 +113,7 @@ def test_a_home_one_may_not_write_or_not_even_enter_is_told(
     closed.rmdir()
 
 
+@pytest.mark.long
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
 def test_a_read_only_disk_is_one_line_each_and_no_damage(tmp_path: Path) -> None:
     """A disk of its own, mounted for reading where nobody else sees it."""

@@ -180,6 +180,7 @@ def change(
     session.flush()
 
 
+@pytest.mark.long
 def test_an_answer_at_a_moment_is_unchanged_by_any_later_row(database: str) -> None:
     with writing(database) as session:
         build.found_desk(session)
@@ -223,6 +224,7 @@ def told_by(here: Here, *words: str) -> dict[str, object]:
     return found
 
 
+@pytest.mark.long
 def test_a_model_helps_where_the_grammar_is_at_a_loss_and_its_price_is_told(
     here: Here, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -255,6 +257,7 @@ def test_a_model_helps_where_the_grammar_is_at_a_loss_and_its_price_is_told(
     assert not {"\x1b", "\x9b", "\u202e", "\r"} & set(plain)
 
 
+@pytest.mark.long
 def test_the_console_asks_the_command_and_words_are_never_options(here: Here) -> None:
     with writing(here.desk()) as session:
         build.found_paper(session)

@@ -32,6 +32,7 @@ def whole(databases: EmbeddedDatabases, sample: HistoryPack) -> str:
     return asyncio.run(run_through(databases, sample, FIRST, LAST))
 
 
+@pytest.mark.long
 async def test_two_runs_agree_and_their_books_balance(
     databases: EmbeddedDatabases, sample: HistoryPack, whole: str
 ) -> None:
@@ -70,6 +71,7 @@ async def test_when_everything_is_rejected_nothing_is_traded(
     assert (report.trades, report.win_rate, report.final_equity) == (0, None, report.start_equity)
 
 
+@pytest.mark.long
 async def test_the_clock_stands_still_until_a_human_answers(
     databases: EmbeddedDatabases, sample: HistoryPack
 ) -> None:
@@ -105,6 +107,7 @@ async def test_the_clock_stands_still_until_a_human_answers(
     assert_books_balance(conninfo)
 
 
+@pytest.mark.long
 async def test_what_nobody_answers_in_time_is_rejected_by_the_clock(
     databases: EmbeddedDatabases, sample: HistoryPack
 ) -> None:
@@ -148,6 +151,7 @@ async def test_a_desk_refuses_another_history(databases: EmbeddedDatabases, samp
         await prepare(databases, sample, FIRST, date(2007, 6, 29), desk="mine")
 
 
+@pytest.mark.long
 async def test_what_quorum_alone_opens_proposes_within_fifteen_sessions(
     databases: EmbeddedDatabases, sample: HistoryPack
 ) -> None:
@@ -261,6 +265,7 @@ async def test_everything_said_about_a_proposal_stays_on_record(
     ]
 
 
+@pytest.mark.long
 async def test_a_trade_keeps_the_parameters_it_was_made_with(
     databases: EmbeddedDatabases, sample: HistoryPack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -301,6 +306,7 @@ async def test_only_a_history_is_replaced(databases: EmbeddedDatabases, sample: 
     assert databases.has_desk("precious")
 
 
+@pytest.mark.long
 async def test_a_symbol_without_prices_is_sold_when_its_time_is_up(
     databases: EmbeddedDatabases, sample: HistoryPack
 ) -> None:

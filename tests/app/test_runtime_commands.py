@@ -659,6 +659,7 @@ def test_settled_cash_is_told_from_what_is_still_to_come(here: Here, paper: str)
     assert "cash       80,000.00 dollars settled, 3,600.00 settles on 2018-01-30" in out
 
 
+@pytest.mark.long
 def test_the_exit_codes_reach_the_shell(here: Here, paper: str) -> None:
     nobody = in_a_shell("status")
     assert (nobody.returncode, nobody.stderr) == (3, "")

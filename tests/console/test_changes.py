@@ -225,6 +225,7 @@ async def test_the_loop_tells_of_its_nights() -> None:
         assert isinstance(console.app.screen, DeskScreen)
 
 
+@pytest.mark.long
 async def test_a_real_desk_by_keys_into_the_shadow_back_at_once_and_rolled_back(database: str) -> None:
     with writing(database) as session:
         build.found_paper(session)

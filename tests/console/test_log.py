@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
 from app.console.panes.log import LogPane
 from app.console.state import ConsoleEvent, ConsoleState, View
 from app.console.widgets.table import Row
@@ -83,6 +85,7 @@ async def test_the_detail_of_a_line_tells_it_whole() -> None:
         assert "ada" in console.text
 
 
+@pytest.mark.long
 async def test_hostile_words_of_machines_and_humans_are_shown_and_obeyed_nowhere() -> None:
     text = "[/x] \x1b[2J \u202e" + "y" * 400
     calm = a_troubled_desk()

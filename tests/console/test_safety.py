@@ -75,6 +75,7 @@ NEVER_IMPORTED = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
 async def test_hostile_text_is_shown_and_obeyed_nowhere(text: str) -> None:
     watched = replace(watch_row(1), symbol=text[:40], name=text, sector=text, reasoning=text, source=text)

@@ -18,6 +18,7 @@ CTRL_Q = "\x11"
 ENTER = "\r"
 
 
+@pytest.mark.long
 def test_a_trade_is_approved_by_keys_and_fills_and_the_replay_resumes_with_the_next_start() -> None:
     with home_of_its_own() as home:
         with Console(home) as console:

@@ -54,6 +54,7 @@ def state_of(desk: Desk, run: str) -> object:
     return desk.one("select state from runs where id::text = %s", run)
 
 
+@pytest.mark.long
 def test_a_second_runtime_is_refused_and_one_that_stands_by_follows_a_killed_leader(home: Path) -> None:
     with watched_desk(home, "paper") as desk, Process(home, "run") as first:
         first.leads(desk)

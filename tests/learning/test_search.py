@@ -50,6 +50,7 @@ def patient() -> HistorySimulator:
     return simulator_of(world(3, pull=0.1, stocks=20))
 
 
+@pytest.mark.long
 async def test_where_patience_pays_an_impatient_desk_is_told_to_wait(patient: HistorySimulator) -> None:
     found = await night(patient, IMPATIENT)
 
@@ -108,6 +109,7 @@ async def test_what_somebody_else_proposes_meets_the_same_gate(patient: HistoryS
 SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(1, 10))]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", SEEDS)
 async def test_nothing_is_promoted_from_noise(seed: int) -> None:
     found = await night(simulator_of(world(seed, pull=0.0, trend=0.0, stocks=20, length=660)), EAGER)

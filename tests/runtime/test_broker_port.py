@@ -158,6 +158,7 @@ async def test_a_desk_that_dies_after_any_word_to_its_broker_does_nothing_twice_
         assert faults.calls > whole.calls  # it did die, and was asked again
 
 
+@pytest.mark.long
 async def test_a_broker_that_says_everything_twice_or_too_late_is_believed_once(
     bought: Stage, databases: EmbeddedDatabases, template: str
 ) -> None:

@@ -129,6 +129,7 @@ async def leading(conninfo: str) -> AsyncIterator[Term]:
         await connection.execute("select pg_advisory_unlock(%s)", [DRIVER_LOCK])
 
 
+@pytest.mark.long
 async def test_every_slot_of_a_day_is_queued_when_it_is_due(database: str) -> None:
     """By the real clock and the real scheduler, a day in two seconds."""
     clock = ScaledClock(FOUNDED, datetime.now(UTC), A_DAY_IN_TWO_SECONDS)

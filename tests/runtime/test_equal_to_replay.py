@@ -140,6 +140,7 @@ async def rehearse(stage: Stage, sample: HistoryPack, answer: Callable[[], Any])
         await stage.executor().carry_out(run_id)
 
 
+@pytest.mark.long
 async def test_a_rehearsal_does_what_a_replay_does(
     stage: Stage, sample: HistoryPack, replayed: dict[str, Rows]
 ) -> None:
@@ -162,6 +163,7 @@ async def test_a_rehearsal_does_what_a_replay_does(
     await asyncio.to_thread(assert_books_balance, stage.conninfo)
 
 
+@pytest.mark.long
 async def test_a_rehearsal_whose_every_run_is_given_to_two_workers_does_the_same(
     stage: Stage, sample: HistoryPack, replayed: dict[str, Rows]
 ) -> None:
@@ -180,6 +182,7 @@ async def test_a_rehearsal_whose_every_run_is_given_to_two_workers_does_the_same
     assert set(rehearsed["fills"]) <= set(replayed["fills"])
 
 
+@pytest.mark.long
 async def test_a_rehearsal_that_slept_through_the_opens_buys_nothing_and_settles_every_day(
     stage: Stage, sample: HistoryPack, replayed: dict[str, Rows]
 ) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime, timedelta
 
+import pytest
+
 from agents.market.calendar import next_session
 from storage.desk import Desk
 from storage.policies import PolicyDraft
@@ -83,6 +85,7 @@ async def test_while_nobody_is_there_nothing_is_proposed_or_entered(stage: Stage
     assert (await stage.evening(SECOND)).summary.endswith("nothing is proposed")
 
 
+@pytest.mark.long
 async def test_what_nobody_answered_is_followed_to_its_end(stage: Stage) -> None:
     await stage.evening(FIRST)
     await stage.play(SECOND, Slot.CUTOFF, Slot.SETTLE, Slot.DIGEST)

@@ -585,6 +585,7 @@ async def test_an_agent_is_seen_at_work_and_idle_when_it_is_through(stage: Stage
     assert await at_work(stage) == IDLE
 
 
+@pytest.mark.long
 async def test_every_agent_is_idle_when_a_run_has_failed(stage: Stage) -> None:
     research = Watched(stage.conninfo, error=ValueError("no idea"))
     bench = with_parts(stage.bench, orchestrator=asking(research, Slow()))

@@ -213,6 +213,7 @@ async def test_the_shadow_is_won_lost_or_runs_out(stage: Stage, gain: float, wee
         ]
 
 
+@pytest.mark.long
 async def test_rejected_is_not_proposed_again_and_a_night_too_early_says_what_is_missing(
     stage: Stage, patient: World, evidence: HistoryEvidence
 ) -> None:

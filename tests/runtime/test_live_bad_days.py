@@ -35,6 +35,7 @@ async def stage(databases: TemplateDatabases) -> AsyncIterator[LiveStage]:
         yield opened
 
 
+@pytest.mark.long
 async def test_a_split_nobody_saw_in_the_morning_is_lived_through_before_the_stop(stage: LiveStage) -> None:
     await stage.day(MONDAY)
     execute(stage.conninfo, "update positions set stop = round(last_close * 0.85, 2)")
@@ -45,6 +46,7 @@ async def test_a_split_nobody_saw_in_the_morning_is_lived_through_before_the_sto
     assert after == (125, "open", TUESDAY)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "refusal",
     [

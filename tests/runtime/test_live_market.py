@@ -68,6 +68,7 @@ async def test_when_cboe_is_away_the_next_source_tells_and_the_run_says_so(
     assert told_by == [("VIX 10-day mean (FRED)",)]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("kind", "fault"),
     [
@@ -123,6 +124,7 @@ async def test_a_trade_of_last_month_is_no_price_of_now(stage: LiveStage) -> Non
     assert state == "done" and result["marks"] == {} and "no price of now: AAPL" in summary
 
 
+@pytest.mark.long
 async def test_what_is_held_is_not_settled_without_its_bar_while_the_vendor_gives_none(
     stage: LiveStage,
 ) -> None:
@@ -141,6 +143,7 @@ async def test_what_is_held_is_not_settled_without_its_bar_while_the_vendor_give
     assert await positions(stage) == [(AAPL, 100, MONDAY, "open")]
 
 
+@pytest.mark.long
 async def test_a_split_is_lived_through_before_its_bar_meets_the_stop(stage: LiveStage) -> None:
     await stage.day(MONDAY)
     (before,) = await stage.rows("select shares, stop, last_close from positions")
@@ -163,6 +166,7 @@ async def test_splits_are_asked_for_every_morning_where_there_never_was_one(stag
     assert await stage.rows(asked) == [(2,)]
 
 
+@pytest.mark.long
 async def test_an_entry_is_filled_at_the_open_that_a_quote_tells(stage: LiveStage) -> None:
     opened = stage.vendor.market.bar(KO, TUESDAY, stage.clock.now())[0]
     await stage.day(MONDAY)
@@ -177,6 +181,7 @@ async def test_an_entry_is_filled_at_the_open_that_a_quote_tells(stage: LiveStag
     assert (KO, TUESDAY) in [(row[0], row[2]) for row in await positions(stage)]
 
 
+@pytest.mark.long
 async def test_entries_wait_for_an_open_that_nobody_tells(stage: LiveStage) -> None:
     opened = stage.vendor.market.bar(KO, TUESDAY, stage.clock.now())[0]
     await stage.day(MONDAY)

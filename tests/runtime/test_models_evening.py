@@ -121,6 +121,7 @@ async def test_work_that_is_done_again_is_not_paid_again(stage: Stage) -> None:
             assert (len(claude.asked), claude.bill) == (calls, bill)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("scenario", "why"),
     [("529", "overloaded"), ("not JSON", "garbled"), ("bad JSON", "invalid"), ("dead", "unreachable")],

@@ -275,6 +275,7 @@ async def test_a_worker_is_on_the_list_while_it_works_and_not_after(database: st
     assert await present(database) == 0
 
 
+@pytest.mark.long
 async def test_a_worker_whose_connections_are_ended_works_on(database: str) -> None:
     identity = this_process("worker")
     done = await defer(database, 1)

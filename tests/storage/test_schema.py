@@ -392,6 +392,7 @@ def test_revisions_form_one_line_in_the_order_of_their_numbers() -> None:
     assert script.get_heads() == [NEWEST]
 
 
+@pytest.mark.long
 def test_alembic_itself_goes_down_and_up_from_the_shell(
     shared_home: Path, databases: TemplateDatabases
 ) -> None:
