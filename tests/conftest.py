@@ -50,6 +50,7 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
+@pytest.hookimpl(optionalhook=True)  # also without xdist there are tests
 def pytest_xdist_auto_num_workers() -> int:
     """One more than there are cores: a third of a run is waiting for a server, a process or a clock."""
     return len(os.sched_getaffinity(0)) + 1
