@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.long  # environments are made
+
 ROOT = Path(__file__).parents[1]
 USED = ("cat", "cmp", "cp", "id", "mkdir", "mv", "readlink", "rm", "sh", "sleep")
 

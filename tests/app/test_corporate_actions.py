@@ -316,6 +316,7 @@ EXPECTED_CASH = [
 ]
 
 
+@pytest.mark.long
 async def test_a_holding_lives_through_its_dividend_and_its_split(databases: Any, pack: HistoryPack) -> None:
     conninfo, run = await desk_with(databases, pack, put_holding)
     assert await run.run(asyncio.Event())

@@ -30,6 +30,7 @@ def lines(market_pack: HistoryPack) -> list[dict[str, str]]:
     return list(csv.DictReader(StringIO("\n".join(printed))))
 
 
+@pytest.mark.long
 @pytest.mark.pack
 def test_bear_against_the_rest_is_told_apart_with_few_switches(
     market_pack: HistoryPack, lines: list[dict[str, str]]
@@ -52,12 +53,14 @@ def test_bear_against_the_rest_is_told_apart_with_few_switches(
     assert changes / years <= 1.5  # of all three labels, so of BEAR against the rest too
 
 
+@pytest.mark.long
 @pytest.mark.pack
 def test_the_probability_goes_with_the_direction(lines: list[dict[str, str]]) -> None:
     for line in lines:
         assert (float(line["probability"]) >= 0.5) == (line["direction"] == Direction.BEAR), line
 
 
+@pytest.mark.long
 @pytest.mark.pack
 def test_volatility_comes_from_the_vix_where_there_is_one(market_pack: HistoryPack) -> None:
     crisis = read_regime(market_pack.view(date(2008, 11, 20)))

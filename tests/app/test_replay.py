@@ -168,6 +168,7 @@ async def test_what_quorum_alone_opens_proposes_within_fifteen_sessions(
     assert regimes == (15,)  # the indicators were warm from the first session
 
 
+@pytest.mark.long
 def test_every_trade_names_its_parameters_and_the_market_it_was_taken_in(whole: str) -> None:
     with psycopg.connect(whole) as connection:
         trades = connection.execute(
@@ -206,6 +207,7 @@ async def _snapshot(desk: Desk) -> DeskSnapshot:
     return snapshot
 
 
+@pytest.mark.long
 async def test_terms_changed_after_the_verdict_are_not_traded(
     databases: EmbeddedDatabases, sample: HistoryPack
 ) -> None:
@@ -233,6 +235,7 @@ async def test_terms_changed_after_the_verdict_are_not_traded(
     assert asked.terms.symbol not in {position.symbol for position in snapshot.positions}
 
 
+@pytest.mark.long
 async def test_everything_said_about_a_proposal_stays_on_record(
     databases: EmbeddedDatabases, sample: HistoryPack
 ) -> None:
@@ -289,6 +292,7 @@ async def test_a_trade_keeps_the_parameters_it_was_made_with(
     assert made == [(1, "2.0"), (2, "3.5")]
 
 
+@pytest.mark.long
 async def test_two_founders_at_once_found_one_desk(databases: EmbeddedDatabases, sample: HistoryPack) -> None:
     founded = await asyncio.gather(
         *(prepare(databases, sample, FIRST, date(2007, 1, 12), desk="twice") for _ in range(4))
@@ -323,6 +327,7 @@ async def test_a_symbol_without_prices_is_sold_when_its_time_is_up(
     assert_books_balance(conninfo)
 
 
+@pytest.mark.long
 async def test_a_server_that_stays_away_for_a_while_is_waited_for() -> None:
     """`ensure` itself may fail at first, as with a served database that restarts."""
     server = ComesBack(after=3)

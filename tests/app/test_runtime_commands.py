@@ -361,6 +361,7 @@ def leader_that(conninfo: str, answers: str) -> Iterator[None]:
         thread.join()
 
 
+@pytest.mark.long
 def test_a_leader_that_leaves_is_seen_leaving(here: Here, paper: str) -> None:
     lead(paper)
     with leader_that(paper, "update leadership set ended_at = clock_timestamp()"):

@@ -103,6 +103,7 @@ def test_a_host_that_refuses_is_not_started_again() -> None:
     host.close()
 
 
+@pytest.mark.long
 def test_a_host_that_refuses_after_it_ran_is_started_again(tmp_path: Path) -> None:
     """A database that restarts refuses for a moment: the console must not throw the operator out."""
     heard = Heard()

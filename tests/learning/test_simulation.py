@@ -55,6 +55,7 @@ async def test_what_is_kept_between_variants_changes_no_trade(made: World) -> No
     assert await shared.run(RULES, doubled(Costs())) == await simulator_of(made).run(RULES, doubled(Costs()))
 
 
+@pytest.mark.long
 async def test_what_is_kept_between_spans_changes_no_trade(made: World, sample: HistoryPack) -> None:
     days = made.days
     spans = [(days[210], days[400]), (days[215], days[405]), (days[230], days[398]), (days[210], days[-1])]

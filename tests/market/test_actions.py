@@ -129,6 +129,7 @@ def test_splits_outside_the_bars_stand() -> None:
     assert reconcile("AAA", days(), np.array([]), [before]).actions == (before,)
 
 
+@pytest.mark.long
 @pytest.mark.pack
 def test_every_split_of_the_pack_is_seen_in_its_views(market_pack: HistoryPack) -> None:
     data = (market_pack.folder / "corporate_actions.csv.gz").read_bytes()
@@ -152,6 +153,7 @@ def test_every_split_of_the_pack_is_seen_in_its_views(market_pack: HistoryPack) 
     assert left_out == {("EL", date(2011, 11, 23))}
 
 
+@pytest.mark.long
 @pytest.mark.pack
 def test_what_does_not_fit_in_the_pack_is_noted(market_pack: HistoryPack) -> None:
     assert [(note.symbol, str(note.session)) for note in market_pack.data_notes] == [

@@ -320,6 +320,7 @@ def test_packs_are_found_by_name_or_path(tmp_path: Path) -> None:
             find_pack(odd, library)
 
 
+@pytest.mark.long
 @pytest.mark.pack
 @pytest.mark.skipif(not REFERENCE_PACK.is_dir(), reason="the reference pack is not beside the project")
 def test_the_reference_pack_loads_whole() -> None:
@@ -487,6 +488,7 @@ def test_a_split_without_factors_is_left_out_with_a_note(tmp_path: Path) -> None
     assert note.what == "a split of 2 is told, prices change their basis by 1: left out"
 
 
+@pytest.mark.long
 @pytest.mark.pack
 def test_the_last_bar_of_a_view_is_as_traded_and_the_rest_the_same_bars_times_one_constant(
     market_pack: HistoryPack,
@@ -504,6 +506,7 @@ def test_the_last_bar_of_a_view_is_as_traded_and_the_rest_the_same_bars_times_on
             assert (seen.volume == kept.volume / factor).all()
 
 
+@pytest.mark.long
 @pytest.mark.pack
 def test_earlier_bars_of_a_view_are_raw_prices_over_the_splits_between(market_pack: HistoryPack) -> None:
     factors = raw_factors(market_pack)

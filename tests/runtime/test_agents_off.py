@@ -24,6 +24,7 @@ CALLED = (Slot.NEWS, Slot.DELIBERATE, Slot.LEARN)
 LONGEST = 40  # sessions; by then a position has met its stop, its target or its time
 
 
+@pytest.mark.long
 async def test_what_was_approved_is_bought_and_its_exits_are_kept_while_no_agent_argues(stage: Stage) -> None:
     await stage.evening(FIRST)
     assert await stage.approve_all() == 2

@@ -42,6 +42,7 @@ async def positions(stage: LiveStage) -> list[tuple[object, ...]]:
     return await stage.rows("select symbol, shares, last_session, state from positions order by 1")
 
 
+@pytest.mark.long
 async def test_an_evening_reads_the_regime_by_a_volatility_index_that_says_who_told_it(
     stage: LiveStage,
 ) -> None:

@@ -88,6 +88,7 @@ def test_what_comes_back_is_what_was_there_with_its_audit(
         assert report.rows == int(manifest.audit_head.split(":")[0]) + 1
 
 
+@pytest.mark.long
 def test_a_backup_is_of_one_instant_whatever_is_written_meanwhile(
     bare: EmbeddedDatabases, desk: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -22,6 +22,8 @@ from storage import embedded_host, keeper
 from storage.embedded import LOG_LIMIT, EmbeddedServer
 from storage.errors import OperatorError
 
+pytestmark = pytest.mark.long  # servers are started, killed and waited for
+
 ROOT = Path(__file__).parents[2]
 SITE_PACKAGES = embedded_host.find_wheel().package.parent
 SYSTEM_PYTHON = Path("/usr/bin/python3")

@@ -85,6 +85,7 @@ def test_nothing_is_known_before_its_session(span: Span, early: int) -> None:
     assert (outcome is None) == (seen < leaving)
 
 
+@pytest.mark.long
 @pytest.mark.pack
 def test_spy_after_an_rsi_of_two_sessions_below_ten(market_pack: HistoryPack) -> None:
     """Measured beforehand on 2007-2016, six sessions from the next open: n 256, mean +.64%, won .605."""
