@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from uuid import UUID
 
 import psycopg
@@ -14,7 +15,6 @@ from storage.records import Queue
 RUN_SLOT = "run_slot"  # the one task there is: carry out a row of `runs`
 SEARCH_PATH = f"-c search_path=public,procrastinate {SERVER_KEEPALIVE}"
 DEAD_AFTER_S = 10.0  # a worker that has not said for so long that it lives has lost its jobs
-UNHEARD_S = 30.0  # a job whose run has ended for so long, and still is "doing", was never heard of
 FINISHED_KEPT_DAYS = 7
 
 
@@ -54,11 +54,23 @@ async def defer_run(
 async def rescue(connection: psycopg.AsyncConnection[tuple[object, ...]]) -> int:
     """Give back the jobs of workers that died; how many. In the transaction of `connection`.
 
-    Also jobs that ended without the queue having heard of it: their run says so. What a dead or frozen worker
-    still holds in the database is taken from it.
+    What a dead or frozen worker still holds in the database is taken from it. What a living one has lost is
+    its own to give back: `give_back_unheard`.
     """
     await connection.execute(_TAKE_FROM_THE_DEAD, [DEAD_AFTER_S])
-    return (await connection.execute(_GIVE_BACK, [DEAD_AFTER_S, UNHEARD_S, UNHEARD_S])).rowcount
+    return (await connection.execute(_GIVE_BACK, [DEAD_AFTER_S])).rowcount
+
+
+async def give_back_unheard(queue_app: App, ended: Mapping[int, int]) -> int:
+    """Give back jobs that ended without the queue having heard of it; how many.
+
+    `ended` are ids of jobs and the attempts that were counted when they were taken: the queue counts one more
+    with each end it hears of. A job whose run is over is taken once more, and the run found done.
+    """
+    rows = await queue_app.connector.execute_query_all_async(
+        _UNHEARD, ids=list(ended), attempts=list(ended.values())
+    )
+    return len(rows)
 
 
 async def forget_finished(connection: psycopg.AsyncConnection[object]) -> int:
@@ -88,10 +100,16 @@ _GIVE_BACK = """
     select procrastinate_retry_job_v2(lost.id, now(), null, null, null)
       from (select j.id from procrastinate_jobs j
               left join procrastinate_workers w on w.id = j.worker_id
-              left join runs r on r.id::text = j.args ->> 'run_id'
              where j.status = 'doing'
-               and (w.id is null or w.last_heartbeat < now() - make_interval(secs => %s)
-                    or r.finished_at < clock_timestamp() - make_interval(secs => %s)
-                    or (r.state = 'queued' and r.started_at < clock_timestamp() - make_interval(secs => %s)))
+               and (w.id is null or w.last_heartbeat < now() - make_interval(secs => %s))
+               for update of j skip locked) lost
+"""
+
+_UNHEARD = """
+    select procrastinate_retry_job_v2(lost.id, now(), null, null, null)
+      from (select j.id from procrastinate_jobs j
+              join unnest(%(ids)s::bigint[], %(attempts)s::int[]) as ended (id, attempts)
+                on ended.id = j.id and ended.attempts = j.attempts
+             where j.status = 'doing'
                for update of j skip locked) lost
 """

@@ -6,15 +6,16 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
-from procrastinate import App
+from procrastinate import App, JobContext
 
 from app.runtime.jobs import WhenAsked
 from app.runtime.leader import first_line
 from app.runtime.waiting import pause
 from storage.leadership import Identity
-from storage.queue import RUN_SLOT, open_queue
+from storage.queue import RUN_SLOT, give_back_unheard, open_queue
 from storage.records import Queue, uuid7
 
 log = logging.getLogger(__name__)
@@ -26,9 +27,18 @@ SEEN_S = 5.0
 DRAIN_S = 25.0  # what a stopping worker gives the jobs it has begun
 BACK_OFF_S = (0.2, 5.0)
 STEADY_S = 30.0
+UNHEARD_S = 15.0  # the queue has heard of the end of a job, or its connection was waited for in vain
 PRUNED_AFTER_S = 60.0  # a worker silent for so long is forgotten by the others
 
 CarryOut = Callable[[UUID], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class _Ended:
+    """A job that ended here: the attempts counted before it, and when, on the monotonic clock."""
+
+    attempts: int
+    at: float
 
 
 class Worker:
@@ -43,6 +53,7 @@ class Worker:
         self._carry_out = carry_out
         self._row_id = uuid7()
         self._stops: int | None = None  # asked for before this worker began
+        self._ended: dict[int, _Ended] = {}  # jobs of which the queue may not have heard yet
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop` is set here or asked for at the desk; then finish what was begun.
@@ -70,9 +81,15 @@ class Worker:
         """One life of the worker."""
         queue_app = open_queue(self._conninfo, self._identity.name)
 
-        @queue_app.task(name=RUN_SLOT, retry=WhenAsked())
-        async def run_slot(run_id: str) -> None:
-            await self._carry_out(UUID(run_id))
+        @queue_app.task(name=RUN_SLOT, retry=WhenAsked(), pass_context=True)
+        async def run_slot(context: JobContext, run_id: str) -> None:
+            job = context.job
+            assert job.id is not None
+            self._ended.pop(job.id, None)
+            try:
+                await self._carry_out(UUID(run_id))
+            finally:
+                self._ended[job.id] = _Ended(attempts=job.attempts, at=time.monotonic())
 
         async with queue_app.open_async():
             presence = asyncio.create_task(self._be_present(queue_app, stop))
@@ -117,7 +134,24 @@ class Worker:
             if seen["stops"] > self._stops:
                 log.info("%s asked the desk to stop", seen["stop_asked_by"])
                 stop.set()
+            await self._give_back(queue_app)
             await asyncio.sleep(SEEN_S)
+
+    async def _give_back(self, queue_app: App) -> None:
+        """Give back what ended here unheard of.
+
+        procrastinate says once how a job has ended. Where that fails, say on a connection that died with the
+        server a moment before, the job would be this living worker's for ever.
+        """
+        until = time.monotonic() - UNHEARD_S
+        old = {job_id: ended.attempts for job_id, ended in self._ended.items() if ended.at <= until}
+        if not old:
+            return
+        if count := await give_back_unheard(queue_app, old):
+            log.warning("%d jobs ended unheard of, given back", count)
+        for job_id, attempts in old.items():
+            if job_id in self._ended and self._ended[job_id].attempts == attempts:
+                del self._ended[job_id]
 
 
 _SEEN = """

@@ -284,7 +284,6 @@ async def test_a_worker_whose_connections_are_ended_works_on(database: str) -> N
         await until(lambda: _are_present(database, 1))
         [(began,)] = await asyncio.to_thread(read, database, "select started_at from workers")
         for _ in range(2):
-            # A job that is cut off before the queue heard of its end is the leader's to give back.
             await until(lambda: _have_succeeded(database, len(done)))
             assert await asyncio.to_thread(_end_connections, database, identity) > 0
             done.extend(await defer(database, 1))
@@ -292,6 +291,39 @@ async def test_a_worker_whose_connections_are_ended_works_on(database: str) -> N
         assert hands.done == done
         assert await asyncio.to_thread(read, database, "select started_at from workers") == [(began,)]
     assert await present(database) == 0
+
+
+CUT_AT_THE_FIRST_END = """
+    create sequence ends;
+    create function cut() returns trigger language plpgsql as $$ begin
+        if nextval('ends') = 1 then perform pg_terminate_backend(pg_backend_pid()); end if;
+        return new;
+    end $$;
+    create trigger cut before update on procrastinate.procrastinate_jobs
+       for each row when (old.status = 'doing') execute function cut()
+"""
+
+
+@pytest.mark.usefixtures("eager")
+@pytest.mark.parametrize("again", [True, False], ids=["to be tried again", "done"])
+async def test_a_job_of_whose_end_the_queue_did_not_hear_is_given_back(
+    database: str, monkeypatch: pytest.MonkeyPatch, again: bool
+) -> None:
+    """Its connection is gone as it says so: the worker lives, and nobody else may take what it has lost."""
+    monkeypatch.setattr("app.runtime.worker.SEEN_S", 0.1)
+    monkeypatch.setattr("app.runtime.worker.UNHEARD_S", 0.5)
+    execute(database, CUT_AT_THE_FIRST_END)
+    [job, after] = await defer(database, 2)
+    seen: list[UUID] = []
+
+    async def ends(run_id: UUID) -> None:
+        seen.append(run_id)
+        if again and len(seen) == 1:
+            raise TryAgain(1, "the connection is lost")
+
+    async with working(database, ends):
+        await until(lambda: _have_succeeded(database, 2))
+    assert seen == [job, job, after]  # in its place, before what comes after it
 
 
 async def _have_succeeded(conninfo: str, count: int) -> bool:
