@@ -122,7 +122,7 @@ def judge(
     others: Sequence[Trial],
     trials_ever: int,
     twice: Pairs,
-    neighbours: Sequence[float],
+    neighbours: Sequence[float] | None,
     sessions: Sequence[date],
     hold: int,
     baselines: Baselines,
@@ -130,9 +130,9 @@ def judge(
     """Judge one variant among all that were run with it.
 
     `others` are those, itself included; `trials_ever` counts every variant ever run, those included. `twice`
-    are the pairs at doubled costs, `neighbours` the mean gains of the variants a step to either side, `hold`
-    the most sessions from a signal to the end of its trade. ValueError when the count is below the variants
-    given.
+    are the pairs at doubled costs, `neighbours` the mean gains of the variants a step to either side, or None
+    for a yes or no, which has none, `hold` the most sessions from a signal to the end of its trade.
+    ValueError when the count is below the variants given.
     """
     if trials_ever < len(others):
         raise ValueError(f"expected at least {len(others)} trials ever, was {trials_ever}")
@@ -165,7 +165,9 @@ def judge(
         _above("walk-forward", walked),
         _above("twice the costs", twice.mean if twice.n else None),
         _above("without any one year", weakest[1] if weakest else None),
-        _at_least("plateau", plateau, PLATEAU),
+        GateCheck("plateau", None, "nothing: a yes or no has no neighbours", True)
+        if neighbours is None
+        else _at_least("plateau", plateau, PLATEAU),
     )
     verdict = _verdict(checks, estimate)
     return Evidence(

@@ -203,7 +203,9 @@ class _Bench:
                     others=tried,
                     trials_ever=trials_before + len(tried),
                     twice=Pairs.of(dear, await self.simulator.run(other, doubles)),
-                    neighbours=[one.pairs.mean for one in near],
+                    neighbours=None
+                    if space()[leader.change.name].is_answer
+                    else [one.pairs.mean for one in near],
                     sessions=self.simulator.sessions,
                     hold=longest_hold(self.rules, other),
                     baselines=_baselines(self.champion, await self.simulator.run(other, self.costs)),
@@ -276,7 +278,7 @@ def _beside(change: ParameterChange, rules: DeskRules) -> list[ParameterChange]:
 def _reason(evidence: Evidence) -> str:
     row = space()[evidence.change.name]
     meaning = row.meaning[0].lower() + row.meaning[1:]
-    return f"{evidence.sentences[0]} It is the {meaning}."
+    return f"{evidence.sentences[0]} It {'says' if row.is_answer else 'is the'} {meaning}."
 
 
 def _baselines(champion: Run, challenger: Run) -> Baselines:

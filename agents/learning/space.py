@@ -74,6 +74,11 @@ class Parameter:
         return (self.low < value if self.low_open else self.low <= value) and value <= self.high
 
     @property
+    def is_answer(self) -> bool:
+        """Whether it is a yes or no."""
+        return self.unit == ANSWER
+
+    @property
     def bounds(self) -> str:
         return f"{'above ' if self.low_open else ''}{plain(self.low)} to {plain(self.high)} {self.unit}"
 

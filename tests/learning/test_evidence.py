@@ -122,6 +122,13 @@ def test_one_condition_that_is_not_met_is_enough_and_is_named(changes: dict[str,
     assert f"Not met: {name}" in found.sentences[-1]
 
 
+def test_a_yes_or_no_has_no_neighbours_and_needs_none() -> None:
+    found = judged(pairs(0.3), neighbours=None)
+    assert found.verdict is HistoryVerdict.PROMISING
+    assert found.plateau is None
+    assert judged(pairs(0.0), neighbours=None).verdict is not HistoryVerdict.PROMISING
+
+
 def test_a_gain_of_one_year_alone_does_not_survive_without_it() -> None:
     made = pairs(0.0, noise=0.01)
     lucky = tuple(

@@ -70,6 +70,17 @@ async def test_where_patience_pays_an_impatient_desk_is_told_to_wait(patient: Hi
     assert not found.canary.sang
 
 
+@pytest.mark.long
+async def test_where_leaders_fall_back_it_is_told_to_leave_momentum_alone() -> None:
+    """A yes or no has no steps beside it, and can be proposed all the same."""
+    chasing = ["regime_policy.bull.momentum", "regime_policy.bull.breakout"]
+    found = await night(simulator_of(world(3, pull=0.1, stocks=40)), DeskRules(), only=chasing)
+    [proposal] = found.proposals
+    assert proposal.change == ParameterChange("regime_policy.bull.momentum", Decimal(1), Decimal(0))
+    assert proposal.evidence.failed == ()
+    assert proposal.reason.endswith(" It says whether momentum may be traded.")
+
+
 async def test_the_same_night_comes_out_alike_and_rejected_or_busy_changes_stay_away(
     patient: HistorySimulator,
 ) -> None:
